@@ -1,0 +1,283 @@
+r"""One cycle of the EM algorithm for marginal maximum likelihood.
+
+`e_step` expects the counts behind the responses, `m_step` improves the item parameters from
+them, `expand` takes out the location and scale of theta that the counts imply (parameter
+expansion, without which long tests stall). Nothing here loops until convergence or accelerates:
+see `mml.py` and `acceleration.py`.
+
+The log-likelihood of all persons at all nodes is a matrix product: with indicators
+:math:`Y_k` (P, I) and :math:`O = \sum_k Y_k`,
+:math:`\log L = O \log P_0^T + \sum_{k \ge 1} Y_k (\log P_k - \log P_0)^T`; the counts are
+another. `Block` holds the indicators of some persons.
+
+References
+----------
+Bock, R. D., & Aitkin, M. (1981). Marginal maximum likelihood estimation of item parameters.
+    Psychometrika, 46(4), 443-459. https://doi.org/10.1007/BF02293801
+Liu, C., Rubin, D. B., & Wu, Y. N. (1998). Parameter expansion to accelerate EM: the PX-EM
+    algorithm. Biometrika, 85(4), 755-770. https://doi.org/10.1093/biomet/85.4.755
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from irtkit.arrays import CodeArray, FloatArray
+from irtkit.coding import MISSING
+from irtkit.latent import Nodes
+from irtkit.models import ItemModel, SlopeRule
+from irtkit.responses import Responses
+
+BLOCK_PERSONS = 1024
+KEPT_BYTES = 2**30
+ITEM_CHUNK_CELLS = 2_000_000
+NEWTON_STEPS = 2
+LONGEST_NEWTON_STEP = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The answers of some persons as indicator matrices.
+
+    Attributes
+    ----------
+    rows : slice
+        Which persons.
+    weights : array, shape (B,)
+        How many persons each row stands for.
+    chosen : tuple of array, each of shape (B, I)
+        1 where category k was chosen, for k = 1 .. K-1.
+    answered : array, shape (B, I), or None
+        1 where any category was chosen; None if all were answered.
+    """
+
+    rows: slice
+    weights: FloatArray
+    chosen: tuple[FloatArray, ...]
+    answered: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """All blocks of a set of responses, kept in memory if small, else made on each pass."""
+
+    responses: Responses
+    n_categories: int
+    kept: tuple[Block, ...] | None
+
+    @classmethod
+    def of(cls, responses: Responses, n_categories: int) -> Blocks:
+        """Prepare responses for repeated passes."""
+        size = responses.n_persons * responses.n_items * 8 * n_categories
+        blocks = cls(responses, n_categories, None)
+        return cls(responses, n_categories, tuple(blocks)) if size <= KEPT_BYTES else blocks
+
+    def __iter__(self) -> Iterator[Block]:
+        if self.kept is not None:
+            yield from self.kept
+            return
+        for rows, codes in self.responses.blocks(BLOCK_PERSONS):
+            yield _block(rows, codes, self.responses.weights[rows], self.n_categories)
+
+
+def _block(rows: slice, codes: CodeArray, weights: FloatArray, n_categories: int) -> Block:
+    chosen = tuple((codes == k).astype(np.float64) for k in range(1, n_categories))
+    seen = codes != MISSING
+    return Block(rows, weights, chosen, None if seen.all() else seen.astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """Expected counts given the responses.
+
+    Attributes
+    ----------
+    counts : array, shape (Q, I, K)
+        Expected number of persons at node q who answered item i with category k.
+    mass : array, shape (Q,)
+        Expected number of persons at node q.
+    log_likelihood : float
+        Marginal log-likelihood at the parameters that made the counts (nats).
+    """
+
+    counts: FloatArray
+    mass: FloatArray
+    log_likelihood: float
+
+
+def posteriors(
+    blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArray
+) -> Iterator[tuple[Block, FloatArray, FloatArray]]:
+    """Yield each block with its posterior (B, Q) and log marginal likelihood (B,).
+
+    Parameters
+    ----------
+    blocks : iterable of Block
+    log_prob : array, shape (Q, I, K)
+        `ItemModel.log_prob` at the nodes, natural log.
+    log_weights : array, shape (Q,)
+        Log-weights of the nodes; their exponentials sum to one.
+    """
+    base = log_prob[:, :, 0]  # (Q, I)
+    contrasts = [
+        np.ascontiguousarray((log_prob[:, :, k] - base).T) for k in range(1, log_prob.shape[2])
+    ]  # K-1 times (I, Q)
+    all_base = base.sum(axis=1) + log_weights  # (Q,)
+    base_by_node = np.ascontiguousarray(base.T)  # (I, Q)
+    for block in blocks:
+        joint = block.chosen[0] @ contrasts[0]  # (B, Q)
+        for chosen, contrast in zip(block.chosen[1:], contrasts[1:], strict=True):
+            joint += chosen @ contrast
+        if block.answered is None:
+            joint += all_base
+        else:
+            joint += block.answered @ base_by_node
+            joint += log_weights
+        largest = joint.max(axis=1, keepdims=True)  # (B, 1)
+        joint -= largest
+        np.exp(joint, out=joint)
+        total = joint.sum(axis=1, keepdims=True)  # (B, 1)
+        joint /= total
+        yield block, joint, (largest + np.log(total))[:, 0]
+
+
+def e_step(blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArray) -> Expected:
+    r"""Expect the counts behind the responses, given the current parameters.
+
+    .. math:: r_{qik} = \sum_p w_p P(\theta_q \mid y_p) \, 1[y_{pi} = k]
+
+    Parameters
+    ----------
+    blocks : iterable of Block
+        The responses.
+    log_prob : array, shape (Q, I, K)
+        `ItemModel.log_prob` at the nodes, natural log.
+    log_weights : array, shape (Q,)
+        Log-weights of the nodes; their exponentials sum to one.
+
+    Notes
+    -----
+    Two matrix products for complete answers, four with missing ones: O(P Q I) time, O(B Q)
+    memory beyond the input.
+    """
+    counts = np.zeros(log_prob.shape)  # (Q, I, K)
+    answered = np.zeros(log_prob.shape[:2])  # (Q, I)
+    mass = np.zeros(len(log_weights))  # (Q,)
+    log_likelihood = 0.0
+    for block, posterior, log_marginal in posteriors(blocks, log_prob, log_weights):
+        posterior *= block.weights[:, None]
+        by_node = posterior.T  # (Q, B)
+        for k, chosen in enumerate(block.chosen, start=1):
+            counts[:, :, k] += by_node @ chosen
+        here = by_node.sum(axis=1)  # (Q,)
+        answered += here[:, None] if block.answered is None else by_node @ block.answered
+        mass += here
+        log_likelihood += float(block.weights @ log_marginal)
+    counts[:, :, 0] = answered - counts[:, :, 1:].sum(axis=2)
+    return Expected(counts, mass, log_likelihood)
+
+
+def m_step(
+    model: ItemModel,
+    parameters: FloatArray,
+    theta: FloatArray,
+    counts: FloatArray,
+    slope_bound: float,
+) -> FloatArray:
+    """Improve the item parameters by Newton steps on the expected log-likelihood.
+
+    Parameters
+    ----------
+    model : ItemModel
+    parameters : array, shape (I, D)
+    theta : array, shape (Q,)
+    counts : array, shape (Q, I, K)
+        From `e_step`.
+    slope_bound : float
+        Slopes stay within plus and minus this bound.
+
+    Returns
+    -------
+    array, shape (I, D)
+    """
+    for _ in range(NEWTON_STEPS):
+        gradient, curvature = derivatives(model, parameters, theta, counts)
+        if model.slope_rule is SlopeRule.FREE:
+            step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
+        else:
+            step = _shared_slope_step(gradient, curvature)  # (I, D)
+        longest = np.abs(step).max(axis=1, keepdims=True)  # (I, 1)
+        if model.slope_rule is not SlopeRule.FREE:
+            longest[:] = longest.max()
+        parameters = parameters + step * np.minimum(1.0, LONGEST_NEWTON_STEP / (longest + 1e-300))
+        parameters[:, 0] = np.clip(parameters[:, 0], -slope_bound, slope_bound)
+    return parameters
+
+
+def derivatives(
+    model: ItemModel, parameters: FloatArray, theta: FloatArray, counts: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Gradient (I, D) and expected information (I, D, D) of the expected log-likelihood.
+
+    At the parameters that made the counts the gradient is that of the marginal log-likelihood
+    too (Fisher's identity). For the logistic models the expected information is the exact
+    negative second derivative.
+    """
+    n_items, n_parameters = parameters.shape
+    gradient = np.empty((n_items, n_parameters))
+    curvature = np.empty((n_items, n_parameters, n_parameters))
+    width = max(1, ITEM_CHUNK_CELLS // (len(theta) * counts.shape[2] * n_parameters))
+    for start in range(0, n_items, width):
+        part = slice(start, start + width)
+        slopes = model.gradient(parameters[part], theta)  # (Q, i, K, D)
+        here = counts[:, part]  # (Q, i, K)
+        expected = here.sum(axis=2, keepdims=True) * np.exp(model.log_prob(parameters[part], theta))
+        gradient[part] = np.einsum("qik,qikd->id", here, slopes)
+        curvature[part] = np.einsum("qikd,qike->ide", slopes * expected[..., None], slopes)
+    return gradient, curvature
+
+
+def _shared_slope_step(gradient: FloatArray, curvature: FloatArray) -> FloatArray:
+    """Newton step for one slope and I intercepts: the arrow-shaped system, solved directly."""
+    aa, ad, dd = curvature[:, 0, 0], curvature[:, 0, 1], curvature[:, 1, 1]
+    slope = (gradient[:, 0] - ad / dd * gradient[:, 1]).sum() / (aa - ad**2 / dd).sum()
+    intercepts = (gradient[:, 1] - ad * slope) / dd  # (I,)
+    return np.stack([np.full_like(intercepts, slope), intercepts], axis=1)  # (I, 2)
+
+
+def expand(parameters: FloatArray, theta: FloatArray, mass: FloatArray) -> FloatArray:
+    """Take the mean and SD of the expected posterior out of theta and into the items.
+
+    theta = mean + sd z leaves every logit a theta + d as (a sd) z + (d + a mean), so the model
+    is the same and z has mean 0 and SD 1 again (PX-EM).
+
+    Parameters
+    ----------
+    parameters : array, shape (I, D)
+        Slope first, intercept second.
+    theta, mass : array, shape (Q,)
+    """
+    mean, sd = moments(theta, mass)
+    moved = parameters.copy()
+    moved[:, 1] += moved[:, 0] * mean
+    moved[:, 0] *= sd
+    return moved
+
+
+def moments(theta: FloatArray, mass: FloatArray) -> tuple[float, float]:
+    """Mean and SD of a distribution that puts `mass` on the nodes `theta`."""
+    share = mass / mass.sum()  # (Q,)
+    mean = float(share @ theta)
+    return mean, float(np.sqrt(share @ (theta - mean) ** 2))
+
+
+def largest_information(model: ItemModel, parameters: FloatArray, nodes: Nodes) -> float:
+    """Largest test information over the nodes."""
+    width = max(1, ITEM_CHUNK_CELLS // len(nodes.theta))
+    total = np.zeros(len(nodes.theta))  # (Q,)
+    for start in range(0, len(parameters), width):
+        total += model.information(parameters[start : start + width], nodes.theta).sum(axis=1)
+    return float(total.max())

@@ -1,0 +1,72 @@
+"""The distribution of ability in the population, on quadrature nodes.
+
+`Normal` is the default, N(0, 1) on 61 equally spaced nodes over [-6, 6]. Nodes closer together
+are needed for long tests, whose posterior is narrower than the spacing: `nodes_for` has the rule.
+
+References
+----------
+Trefethen, L. N., & Weideman, J. A. C. (2014). The exponentially convergent trapezoidal rule.
+    SIAM Review, 56(3), 385-458. https://doi.org/10.1137/130932132
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from irtkit.arrays import FloatArray, frozen, logsumexp
+
+FEWEST_NODES = 61
+HALF_WIDTH = 6.0
+SPACING_PER_SD = 1.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """Points and log-weights of a discrete ability distribution, both of shape (Q,)."""
+
+    theta: FloatArray
+    log_weights: FloatArray
+
+    @property
+    def spacing(self) -> float:
+        """Distance between neighbouring nodes."""
+        return float(self.theta[1] - self.theta[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A normal ability distribution.
+
+    Parameters
+    ----------
+    mean, standard_deviation : float
+        In units of theta.
+    """
+
+    mean: float = 0.0
+    standard_deviation: float = 1.0
+
+    def nodes(self, n_nodes: int = FEWEST_NODES) -> Nodes:
+        """Place equally spaced nodes over mean +- 6 SD; their weights sum to one."""
+        z = np.linspace(-HALF_WIDTH, HALF_WIDTH, n_nodes)  # (Q,)
+        log_density = -0.5 * z**2
+        theta = self.mean + self.standard_deviation * z
+        return Nodes(frozen(theta), frozen(log_density - logsumexp(log_density)))
+
+
+def nodes_for(largest_information: float) -> int:
+    """Return how many nodes over +-6 SD keep the quadrature exact for a test.
+
+    The spacing is at most 1.25 / sqrt(1 + largest test information), in SD of theta, because the
+    error of equally spaced nodes falls as exp(-2 pi^2 (posterior SD / spacing)^2).
+
+    Parameters
+    ----------
+    largest_information : float
+        Largest test information over theta, in units of 1 / variance of theta.
+    """
+    spacing = SPACING_PER_SD / math.sqrt(1.0 + largest_information)
+    return max(FEWEST_NODES, 2 * math.ceil(HALF_WIDTH / spacing) + 1)
