@@ -36,6 +36,8 @@ KEPT_BYTES = 2**30
 ITEM_CHUNK_CELLS = 2_000_000
 NEWTON_STEPS = 2
 LONGEST_NEWTON_STEP = 1.0
+MOST_HALVINGS = 8
+ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,18 +205,40 @@ def m_step(
     -------
     array, shape (I, D)
     """
+    value = expected_log_likelihood(model, parameters, theta, counts)  # (I,)
     for _ in range(NEWTON_STEPS):
         gradient, curvature = derivatives(model, parameters, theta, counts)
         if model.slope_rule is SlopeRule.FREE:
-            step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
+            step = _bounded_step(parameters, gradient, curvature, slope_bound)
         else:
-            step = _shared_slope_step(gradient, curvature)  # (I, D)
-        longest = np.abs(step).max(axis=1, keepdims=True)  # (I, 1)
-        if model.slope_rule is not SlopeRule.FREE:
-            longest[:] = longest.max()
-        parameters = parameters + step * np.minimum(1.0, LONGEST_NEWTON_STEP / (longest + 1e-300))
-        parameters[:, 0] = np.clip(parameters[:, 0], -slope_bound, slope_bound)
+            step = _shared_slope_step(gradient, curvature)
+        for _ in range(MOST_HALVINGS):
+            trial = parameters + step
+            trial[:, 0] = np.clip(trial[:, 0], -slope_bound, slope_bound)
+            reached = expected_log_likelihood(model, trial, theta, counts)  # (I,)
+            if model.slope_rule is SlopeRule.FREE:
+                worse = reached < value - ROUNDING * np.abs(value)  # (I,)
+            else:
+                total = value.sum()
+                worse = np.full(len(value), reached.sum() < total - ROUNDING * abs(total))
+            if not worse.any():
+                break
+            step[worse] *= 0.5
+        else:
+            trial[worse], reached[worse] = parameters[worse], value[worse]
+        parameters, value = trial, reached
     return parameters
+
+
+def expected_log_likelihood(
+    model: ItemModel, parameters: FloatArray, theta: FloatArray, counts: FloatArray
+) -> FloatArray:
+    """Expected complete-data log-likelihood of each item, shape (I,)."""
+    value = np.empty(len(parameters))
+    for part in _item_parts(len(parameters), len(theta) * counts.shape[2]):
+        log_prob = model.log_prob(parameters[part], theta)  # (Q, i, K)
+        value[part] = np.einsum("qik,qik->i", counts[:, part], log_prob)
+    return value
 
 
 def derivatives(
@@ -229,9 +253,7 @@ def derivatives(
     n_items, n_parameters = parameters.shape
     gradient = np.empty((n_items, n_parameters))
     curvature = np.empty((n_items, n_parameters, n_parameters))
-    width = max(1, ITEM_CHUNK_CELLS // (len(theta) * counts.shape[2] * n_parameters))
-    for start in range(0, n_items, width):
-        part = slice(start, start + width)
+    for part in _item_parts(n_items, len(theta) * counts.shape[2] * n_parameters):
         slopes = model.gradient(parameters[part], theta)  # (Q, i, K, D)
         here = counts[:, part]  # (Q, i, K)
         expected = here.sum(axis=2, keepdims=True) * np.exp(model.log_prob(parameters[part], theta))
@@ -240,12 +262,35 @@ def derivatives(
     return gradient, curvature
 
 
+def _bounded_step(
+    parameters: FloatArray, gradient: FloatArray, curvature: FloatArray, slope_bound: float
+) -> FloatArray:
+    """Newton step (I, 2) of limited length; a slope that would pass its bound stops there."""
+    step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
+    step *= np.minimum(1.0, LONGEST_NEWTON_STEP / (np.abs(step).max(axis=1) + 1e-300))[:, None]
+    slope = np.clip(parameters[:, 0] + step[:, 0], -slope_bound, slope_bound)  # (I,)
+    held = slope != parameters[:, 0] + step[:, 0]
+    moved = slope - parameters[:, 0]
+    alone = (gradient[:, 1] - curvature[:, 0, 1] * moved) / curvature[:, 1, 1]  # (I,)
+    alone = np.clip(alone, -LONGEST_NEWTON_STEP, LONGEST_NEWTON_STEP)
+    step[held] = np.stack([moved, alone], axis=1)[held]
+    return step
+
+
 def _shared_slope_step(gradient: FloatArray, curvature: FloatArray) -> FloatArray:
     """Newton step for one slope and I intercepts: the arrow-shaped system, solved directly."""
     aa, ad, dd = curvature[:, 0, 0], curvature[:, 0, 1], curvature[:, 1, 1]
     slope = (gradient[:, 0] - ad / dd * gradient[:, 1]).sum() / (aa - ad**2 / dd).sum()
     intercepts = (gradient[:, 1] - ad * slope) / dd  # (I,)
-    return np.stack([np.full_like(intercepts, slope), intercepts], axis=1)  # (I, 2)
+    step = np.stack([np.full_like(intercepts, slope), intercepts], axis=1)  # (I, 2)
+    return step * min(1.0, LONGEST_NEWTON_STEP / (float(np.abs(step).max()) + 1e-300))
+
+
+def _item_parts(n_items: int, cells_per_item: int) -> Iterator[slice]:
+    """Slices of items whose tables stay small enough for the cache."""
+    width = max(1, ITEM_CHUNK_CELLS // cells_per_item)
+    for start in range(0, n_items, width):
+        yield slice(start, start + width)
 
 
 def expand(parameters: FloatArray, theta: FloatArray, mass: FloatArray) -> FloatArray:
@@ -276,8 +321,7 @@ def moments(theta: FloatArray, mass: FloatArray) -> tuple[float, float]:
 
 def largest_information(model: ItemModel, parameters: FloatArray, nodes: Nodes) -> float:
     """Largest test information over the nodes."""
-    width = max(1, ITEM_CHUNK_CELLS // len(nodes.theta))
     total = np.zeros(len(nodes.theta))  # (Q,)
-    for start in range(0, len(parameters), width):
-        total += model.information(parameters[start : start + width], nodes.theta).sum(axis=1)
+    for part in _item_parts(len(parameters), len(nodes.theta)):
+        total += model.information(parameters[part], nodes.theta).sum(axis=1)
     return float(total.max())

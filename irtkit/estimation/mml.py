@@ -205,11 +205,14 @@ def _em_map(
     """One EM cycle with parameter expansion as a map of flat parameter vectors."""
 
     def step(point: FloatArray) -> tuple[FloatArray, float]:
-        parameters = point.reshape(shape)
+        parameters = point.reshape(shape).copy()
+        np.clip(parameters[:, 0], -method.slope_bound, method.slope_bound, out=parameters[:, 0])
         expected = e_step(blocks, model.log_prob(parameters, nodes.theta), nodes.log_weights)
         better = m_step(model, parameters, nodes.theta, expected.counts, method.slope_bound)
-        better = expand(better, nodes.theta, expected.mass)
-        better[:, 0] = np.clip(better[:, 0], -method.slope_bound, method.slope_bound)
+        expanded = expand(better, nodes.theta, expected.mass)
+        steepest = max(np.abs(better[:, 0]).max(), np.abs(expanded[:, 0]).max())
+        if steepest < method.slope_bound:  # at a bound the expansion could lower the likelihood
+            better = expanded
         return better.ravel(), expected.log_likelihood
 
     return step
