@@ -46,7 +46,7 @@ def same(first: object, second: object) -> bool:
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
         numeric = first.dtype.kind in "fc" and second.dtype.kind in "fc"
         return first.dtype == second.dtype and np.array_equal(first, second, equal_nan=numeric)
-    if isinstance(first, (pd.DataFrame, pd.Series)):
+    if isinstance(first, pd.DataFrame) and isinstance(second, pd.DataFrame):
         return bool(first.equals(second))
     if sp.issparse(first) and sp.issparse(second):
         return same_sparse(first, second)

@@ -68,7 +68,7 @@ class Column:
 
     name: str
     index: npt.NDArray[np.int32]
-    values: tuple[object, ...]
+    values: tuple[Any, ...]
 
 
 Place = Callable[[Column, int], str]
@@ -78,8 +78,8 @@ def column_of(name: str, cells: npt.ArrayLike) -> Column:
     """Store cells by their distinct values; None and NaN are cells without a value."""
     array = np.asarray(cells)
     if array.dtype.kind != "O":
-        index, values = pd.factorize(array)
-        return Column(name, index.astype(np.int32), tuple(np.asarray(values).tolist()))
+        places, values = pd.factorize(array)
+        return Column(name, places.astype(np.int32), tuple(np.asarray(values).tolist()))
     seen: dict[tuple[type, object], int] = {}
     index = np.empty(len(array), dtype=np.int32)
     for row, cell in enumerate(array.tolist()):
@@ -199,9 +199,9 @@ def ordered_categories(columns: Sequence[Column], coding: Coding, place: Place) 
         strange = sorted(used - set(coding.order))
         if strange:
             raise ResponseError(
-                f"{_where(columns, strange[0], place)} holds {shown(strange[0])}, which is not in "
-                f"the declared order {listing(coding.order, 12)}.{nearest(strange[0], coding.order)}"
-                " Add it to the order, or declare it as missing."
+                f"{_where(columns, strange[0], place)} holds {shown(strange[0])}, which "
+                f"is not in the declared order {listing(coding.order, 12)}. Add it to the order, "
+                f"or declare it as missing.{nearest(strange[0], coding.order)}"
             )
         return coding.order
     for word in sorted(used):
@@ -211,8 +211,8 @@ def ordered_categories(columns: Sequence[Column], coding: Coding, place: Place) 
     if negative:
         raise ResponseError(
             f"The answers hold the negative codes {listing(negative)}, first in "
-            f"{_where(columns, str(negative[0]), place)}. Negative codes usually mean 'no answer': "
-            f"declare them as missing (--missing {negative[0]}), or correct the table."
+            f"{_inside(_where(columns, str(negative[0]), place))}. Negative codes often mean 'no "
+            f"answer': declare them as missing (--missing {negative[0]}), or correct the table."
         )
     if not codes or codes[-1] <= 1:
         return ("0", "1")
@@ -251,15 +251,17 @@ def _check_gaps(codes: list[int], columns: Sequence[Column], place: Place) -> No
     expected = next((number for number, code in enumerate(codes) if code != number), 0)
     start = "do not start at 0" if expected == 0 else f"leave out {expected}"
     order = ",".join(str(code) for code in codes[:12])
+    first = _inside(_where(columns, str(codes[expected]), place))
     raise ResponseError(
         f"The answers are {listing(codes, 12)}: the codes {start} ({codes[expected]} stands first "
-        f"in {_where(columns, str(codes[expected]), place)}). If {codes[-1]} means 'no answer', "
-        f"say --missing {codes[-1]}; if these are all the categories, in order, say "
-        f"--order {order}."
+        f"in {first}). If {codes[-1]} means 'no answer', say --missing {codes[-1]}; if these are "
+        f"all the categories, in order, say --order {order}."
     )
 
 
-def label_set(columns: Sequence[Column], key: Mapping[str, str], coding: Coding) -> tuple[str, ...]:
+def label_set(
+    columns: Sequence[Column], key: Mapping[str, str], coding: Coding
+) -> tuple[str, ...]:
     """Return all labels that the answers or the key use, sorted; refuse near-duplicates."""
     answered = {word for column in columns for word in column.values}
     labels = sorted(answered | {gold for gold in key.values() if gold})
@@ -297,7 +299,9 @@ def coded(column: Column, categories: Sequence[str]) -> npt.NDArray[np.int8]:
 
 def _at(column: Column, value: object, place: Place) -> str:
     number = next(
-        i for i, v in enumerate(column.values) if v is value or (type(v) is type(value) and v == value)
+        i
+        for i, v in enumerate(column.values)
+        if v is value or (type(v) is type(value) and v == value)
     )
     return place(column, int(np.flatnonzero(column.index == number)[0]))
 
@@ -306,6 +310,10 @@ def _where(columns: Sequence[Column], word: str, place: Place) -> str:
     column = next(c for c in columns if word in c.values)
     rows = np.flatnonzero(column.index == column.values.index(word))
     return place(column, int(rows[0])) if len(rows) else f"the column {shown(column.name)}"
+
+
+def _inside(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _is_number(word: str) -> bool:

@@ -38,7 +38,7 @@ class ModelError(IrtkitError, ValueError):
     """Model and responses do not fit each other."""
 
 
-class NotConverged(IrtkitError, RuntimeError):  # noqa: N818 - the field's word, not "...Error"
+class NotConverged(IrtkitError, RuntimeError):
     """The estimation ended without reaching its tolerance.
 
     Attributes

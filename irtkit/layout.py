@@ -82,7 +82,11 @@ def cells_of(columns: Sequence[Column], layout: Layout, coding: Coding) -> Cells
     ResponseError
         If a column is absent or ambiguous, or a person or an answer is given twice.
     """
-    cells = _long(columns, layout, coding) if isinstance(layout, Long) else _wide(columns, layout, coding)
+    cells = (
+        _long(columns, layout, coding)
+        if isinstance(layout, Long)
+        else _wide(columns, layout, coding)
+    )
     if not cells.persons:
         raise ResponseError("The table has no respondents: it holds a header and no rows.")
     if not cells.items:
@@ -106,9 +110,13 @@ def with_key(cells: Cells, key: Mapping[str, str], coding: Coding) -> tuple[Cell
     if unknown or lacking:
         parts = []
         if unknown:
-            parts.append(f"{count(len(unknown), 'item')} of the key not answered ({listing(unknown)})")
+            parts.append(
+                f"{count(len(unknown), 'item')} of the key not answered ({listing(unknown)})"
+            )
         if lacking:
-            parts.append(f"{count(len(lacking), 'item')} without a line in it ({listing(lacking)})")
+            parts.append(
+                f"{count(len(lacking), 'item')} without a line in it ({listing(lacking)})"
+            )
         raise ResponseError(
             f"The key does not fit the answers: {' and '.join(parts)}."
             f"{nearest(unknown[0], lacking) if unknown else ''} Give each answered item one line; "
@@ -147,7 +155,7 @@ def check_ids(kind: str, ids: tuple[str, ...]) -> None:
             continue
         if twin != name:
             raise ResponseError(
-                f"The {kind}s {ascii(twin)} and {ascii(name)} differ only in case, blanks or "
+                f"The {kind}s {twin!a} and {name!a} differ only in case, blanks or "
                 "characters that do not show. Rename one of them."
             )
         repeated[name] = None
@@ -166,7 +174,9 @@ def _wide(columns: Sequence[Column], layout: Wide, coding: Coding) -> Cells:
     length = len(rest[0].index) if rest else 0
     person = None if layout.person is None else _take(rest, layout.person, "person")
     weight = None if layout.weight is None else _take(rest, layout.weight, "weight")
-    persons = tuple(str(n + 1) for n in range(length)) if person is None else _ids(person, "person")
+    persons = (
+        tuple(str(n + 1) for n in range(length)) if person is None else _ids(person, "person")
+    )
     cells = Cells(tuple(rest), persons, tuple(column.name for column in rest))
     if weight is not None:
         cells = replace(cells, weights=_weights(weight))
@@ -189,7 +199,9 @@ def _long(columns: Sequence[Column], layout: Long, coding: Coding) -> Cells:
     repeated[first] = False
     other = repeated & (answer.index != answer.index[first][inverse])
     if other.any() or not coding.dedupe:
-        pairs = [f"{persons[rows[r]]} x {items[places[r]]}" for r in np.flatnonzero(other | repeated)]
+        pairs = [
+            f"{persons[rows[r]]} x {items[places[r]]}" for r in np.flatnonzero(other | repeated)
+        ]
         how = "differently" if other.any() else "with the same answer (--dedupe keeps one)"
         raise ResponseError(
             f"{count(len(pairs), 'answer')} to an item that the same person answers elsewhere, "
@@ -202,7 +214,8 @@ def _long(columns: Sequence[Column], layout: Long, coding: Coding) -> Cells:
 
 def _rows(cells: Cells, kept: npt.NDArray[np.int64]) -> Cells:
     """Keep some rows of a long table."""
-    assert cells.rows is not None and cells.places is not None
+    assert cells.rows is not None
+    assert cells.places is not None
     answer = replace(cells.columns[0], index=cells.columns[0].index[kept])
     return replace(cells, columns=(answer,), rows=cells.rows[kept], places=cells.places[kept])
 
@@ -247,7 +260,9 @@ def _take(columns: list[Column], which: str | int, role: str) -> Column:
     names = [column.name for column in columns]
     if isinstance(which, int):
         if which >= len(columns):
-            raise ResponseError(f"The table has {len(columns)} columns; there is no column {which}.")
+            raise ResponseError(
+                f"The table has {len(columns)} columns; there is no column {which}."
+            )
         return columns.pop(which)
     if names.count(which) != 1:
         number = "no" if which not in names else "more than one"
@@ -280,7 +295,9 @@ def _id_text(value: object) -> str:
 def _deduplicated(cells: Cells, coding: Coding) -> Cells:
     """Keep the first of identical rows of a person, if that was asked for."""
     first: dict[str, int] = {}
-    kept, repeated, different = [], {}, {}
+    kept: list[int] = []
+    repeated: dict[str, None] = {}
+    different: dict[str, None] = {}
     for row, person in enumerate(cells.persons):
         if first.setdefault(person, row) == row:
             kept.append(row)
@@ -294,7 +311,9 @@ def _deduplicated(cells: Cells, coding: Coding) -> Cells:
             hint = " Three columns with repeated ids look like the long layout (--long)."
         elif len(first) <= 2 < len(cells.persons):
             hint = " If the table has no column of person ids say --no-person."
-        what = "with different answers" if different else "with identical rows (--dedupe keeps one)"
+        what = (
+            "with different answers" if different else "with identical rows (--dedupe keeps one)"
+        )
         raise ResponseError(
             f"{count(len(repeated), 'person')} named more than once, {what}: "
             f"{listing(different or repeated, 10)}. Each person needs one row.{hint}"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from irtkit.arrays import BoolArray, FloatArray, frozen
+from irtkit.arrays import BoolArray, FloatArray, IntArray, frozen
 from irtkit.latent import Normal
 from irtkit.scoring import Scores
 
@@ -102,11 +102,12 @@ def percentiles(scores: Scores, latent: Normal, norms: Norms) -> Percentiles:
         Its EAPs, for the empirical ones. `percentile_empirical_se` is their sampling error,
         sqrt(p (1 - p) / N).
     """
+
     def model_based(theta: FloatArray) -> FloatArray:
         return 100.0 * ndtr((theta - latent.mean) / latent.standard_deviation)
 
     theta = np.round(scores.theta, DECIMALS)
-    place = np.searchsorted(norms.theta, theta)  # first norm at or above
+    place = np.searchsorted(norms.theta, theta).astype(np.int64)  # first norm at or above
     tied = _tied(norms, theta, place)
     before = np.where(place > 0, norms.at_or_below[np.maximum(place - 1, 0)], 0.0)
     here = np.minimum(place, len(norms.theta) - 1)
@@ -122,6 +123,6 @@ def percentiles(scores: Scores, latent: Normal, norms: Norms) -> Percentiles:
     )
 
 
-def _tied(norms: Norms, theta: FloatArray, place: FloatArray) -> BoolArray:
+def _tied(norms: Norms, theta: FloatArray, place: IntArray) -> BoolArray:
     here = np.minimum(place, len(norms.theta) - 1)
     return (place < len(norms.theta)) & (np.abs(norms.theta[here] - theta) < 0.5 * 10**-DECIMALS)

@@ -128,7 +128,8 @@ class Responses:
         """
         table = nw.from_native(frame, eager_only=True)
         columns = [
-            column_of_series(str(name), table[:, place]) for place, name in enumerate(table.columns)
+            column_of_series(str(name), table[:, place])
+            for place, name in enumerate(table.columns)
         ]
         return cls.from_columns(columns, layout=layout, key=key, coding=coding)
 
@@ -201,7 +202,9 @@ class Responses:
                 "each answer needs its person and item."
             )
         names = ("person", "item", "answer")
-        columns = [column_of(n, _objects(v)) for n, v in zip(names, (person, item, answer), strict=True)]
+        columns = [
+            column_of(n, _objects(v)) for n, v in zip(names, (person, item, answer), strict=True)
+        ]
         return cls.from_columns(columns, layout=Long(), key=key, coding=coding)
 
     @classmethod
@@ -270,7 +273,9 @@ class Responses:
         for rows, block in _blocks(self.labels, 2048):
             for number in range(len(self.label_set)):
                 counts[:, number] += self.weights[rows] @ (block == number)
-        return pd.DataFrame(counts, index=pd.Index(self.items, name="item"), columns=self.label_set)
+        return pd.DataFrame(
+            counts, index=pd.Index(self.items, name="item"), columns=self.label_set
+        )
 
     def select_items(self, items: Sequence[str]) -> Responses:
         """Return the answers to `items` alone, in that order.
@@ -338,6 +343,7 @@ class Responses:
         gold = tuple(key[item] for item in self.items)
         position = {label: number for number, label in enumerate(self.label_set)}
         right = np.array([position.get(label, len(position)) for label in gold])  # (I,)
+        codes: Codes
         if isinstance(self.labels, sp.csr_array):
             codes = self.labels.copy()
             codes.data = _graded(codes.data - np.int8(1), right[codes.indices]) + np.int8(1)
@@ -379,7 +385,9 @@ def _from_labels(cells: Cells, gold: Mapping[str, str] | None, coding: Coding) -
     else:
         parts = [_graded(parts[0], right[cells.places])]
     graded = _from_codes(cells, parts, GRADES, coding)
-    graded = replace(graded, key=tuple(gold[i] for i in cells.items), labels=labels, label_set=known)
+    graded = replace(
+        graded, key=tuple(gold[i] for i in cells.items), labels=labels, label_set=known
+    )
     return replace(graded, notes=(*graded.notes, *_never_chosen(graded)))
 
 
@@ -451,8 +459,6 @@ def _dense(codes: Codes) -> CodeArray:
     return codes
 
 
-
-
 def _read_only(codes: Codes) -> Codes:
     if isinstance(codes, sp.csr_array):
         codes.sort_indices()
@@ -474,8 +480,6 @@ def _checked_weights(weights: npt.ArrayLike, persons: tuple[str, ...]) -> FloatA
             "for and must be a positive number; drop rows that stand for nobody."
         )
     return array
-
-
 
 
 def _names(given: Sequence[str] | None, size: int, prefix: str, kind: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""The outside world and our nouns: predictions in, fine-tuning sets out."""

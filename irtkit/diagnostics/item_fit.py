@@ -143,9 +143,7 @@ def collapsed(table: FloatArray) -> FloatArray:
         rows[other] = rows[other] + rows[place]
         del rows[place]
     while len(rows) > 1:
-        small = [
-            n for n, row in enumerate(rows) if min(row[2], row[0] - row[2]) < FEWEST_EXPECTED
-        ]
+        small = [n for n, row in enumerate(rows) if min(row[2], row[0] - row[2]) < FEWEST_EXPECTED]
         if not small:
             break
         place = small[0]

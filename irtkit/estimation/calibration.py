@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from irtkit.arrays import BoolArray, FloatArray, frozen
-from irtkit.errors import ModelError, listing
+from irtkit.errors import ModelError, listing, shown
 from irtkit.latent import FEWEST_NODES, Nodes, Normal
 from irtkit.models import ItemModel
 from irtkit.responses import Responses
@@ -219,9 +219,10 @@ def check_categories(responses: Responses, model: ItemModel) -> None:
     for rows, codes in responses.blocks():
         person, item = np.nonzero(codes >= model.n_categories)
         if len(person):
+            who = responses.persons[rows.start + person[0]]
+            answer = responses.categories[codes[person[0], item[0]]]
             raise ModelError(
-                f"The answer of person '{responses.persons[rows.start + person[0]]}' to item "
-                f"'{responses.items[item[0]]}' is {responses.categories[codes[person[0], item[0]]]}"
-                f"; the {model.name} model knows right and wrong only. Recode the answers to 0 and "
-                "1, or use a model for ordered categories."
+                f"The answer of person {shown(who)} to item {shown(responses.items[item[0]])} is "
+                f"{answer}; the {model.name} model knows 0 and 1 only. Recode the answers to "
+                "wrong (0) and right (1), or use a model for ordered categories."
             )

@@ -30,7 +30,7 @@ def check_connected(responses: Responses) -> None:
         return
     seen = sp.vstack([sp.csr_array(codes != MISSING) for _, codes in responses.blocks()])
     n_items = responses.n_items
-    links = sp.block_array([[None, seen.T], [seen, None]])
+    links: sp.coo_array = sp.block_array([[None, seen.T], [seen, None]])  # type: ignore[list-item]
     _, component = connected_components(links, directed=False)
     groups = np.unique(component[:n_items])
     if len(groups) == 1:

@@ -256,7 +256,9 @@ def derivatives(
     for part in _item_parts(n_items, len(theta) * counts.shape[2] * n_parameters):
         slopes = model.gradient(parameters[part], theta)  # (Q, i, K, D)
         here = counts[:, part]  # (Q, i, K)
-        expected = here.sum(axis=2, keepdims=True) * np.exp(model.log_prob(parameters[part], theta))
+        expected = here.sum(axis=2, keepdims=True) * np.exp(
+            model.log_prob(parameters[part], theta)
+        )
         gradient[part] = np.einsum("qik,qikd->id", here, slopes)
         curvature[part] = np.einsum("qikd,qike->ide", slopes * expected[..., None], slopes)
     return gradient, curvature
@@ -266,7 +268,7 @@ def _bounded_step(
     parameters: FloatArray, gradient: FloatArray, curvature: FloatArray, slope_bound: float
 ) -> FloatArray:
     """Newton step (I, 2) of limited length; a slope that would pass its bound stops there."""
-    step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
+    step: FloatArray = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
     step *= np.minimum(1.0, LONGEST_NEWTON_STEP / (np.abs(step).max(axis=1) + 1e-300))[:, None]
     slope = np.clip(parameters[:, 0] + step[:, 0], -slope_bound, slope_bound)  # (I,)
     held = slope != parameters[:, 0] + step[:, 0]
@@ -283,7 +285,8 @@ def _shared_slope_step(gradient: FloatArray, curvature: FloatArray) -> FloatArra
     slope = (gradient[:, 0] - ad / dd * gradient[:, 1]).sum() / (aa - ad**2 / dd).sum()
     intercepts = (gradient[:, 1] - ad * slope) / dd  # (I,)
     step = np.stack([np.full_like(intercepts, slope), intercepts], axis=1)  # (I, 2)
-    return step * min(1.0, LONGEST_NEWTON_STEP / (float(np.abs(step).max()) + 1e-300))
+    longest = float(np.abs(step).max())
+    return step if longest <= LONGEST_NEWTON_STEP else step * (LONGEST_NEWTON_STEP / longest)
 
 
 def _item_parts(n_items: int, cells_per_item: int) -> Iterator[slice]:

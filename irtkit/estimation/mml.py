@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from irtkit.arrays import FloatArray
-from irtkit.errors import ModelError, NotConverged, count, listing
+from irtkit.errors import ModelError, NotConverged, count, listing, shown
 from irtkit.estimation.acceleration import Acceleration, Squarem, State
 from irtkit.estimation.calibration import (
     CONSTANT,
@@ -132,16 +132,19 @@ def calibrate(
     )
     calibration = replace(calibration, notes=tuple(notes + _quadrature_note(calibration)))
     if not fit.converged:
-        raise NotConverged(
-            f"The estimation did not converge in {fit.state.n_steps} EM cycles: the last one moved "
-            f"the parameters of item '{calibration.convergence.slowest_item}' by "
-            f"{fit.state.change:.2g} (tolerance {method.tolerance:g}), log-likelihood "
-            f"{fit.log_likelihood:.3f}, largest gradient per person "
-            f"{calibration.convergence.gradient:.2g}. Allow more cycles (--max-cycles), or look at "
-            "that item.",
-            calibration,
-        )
+        raise NotConverged(_shortfall(calibration, method), calibration)
     return calibration
+
+
+def _shortfall(calibration: Calibration, method: MML) -> str:
+    record = calibration.convergence
+    return (
+        f"The estimation did not converge in {record.n_cycles} EM cycles: the last one moved a "
+        f"parameter by {record.change:.2g} (tolerance {method.tolerance:g}), most of all for item "
+        f"{shown(record.slowest_item)}. Log-likelihood {calibration.log_likelihood:.3f}, largest "
+        f"gradient per person {record.gradient:.2g}. Allow more cycles (--max-cycles), or look at "
+        "that item."
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -369,5 +372,3 @@ def _quadrature_note(calibration: Calibration) -> list[str]:
         f"the log-likelihood {calibration.log_likelihood:.3f} by {change:.3f} (more than "
         f"{QUADRATURE_TOLERANCE}): some slopes are too steep for the nodes."
     ]
-
-
