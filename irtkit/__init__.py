@@ -1,0 +1,1 @@
+"""irtkit: Item Response Theory, and a bridge from it to machine learning."""

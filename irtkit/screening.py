@@ -22,7 +22,13 @@ import pandas as pd
 from irtkit.diagnostics import item_fit, local_dependence
 from irtkit.errors import ModelError, ResponseError, count, listing, nearest, shown
 from irtkit.estimation import MML, Calibration, calibrate
-from irtkit.estimation.calibration import CONSTANT, REVERSE_KEYED, SEPARATING, UNANSWERED
+from irtkit.estimation.calibration import (
+    CONSTANT,
+    DUPLICATE,
+    REVERSE_KEYED,
+    SEPARATING,
+    UNANSWERED,
+)
 from irtkit.models import ItemModel
 from irtkit.responses import Responses
 
@@ -68,23 +74,19 @@ class Flag:
 
 
 class Rule(Protocol):
-    """A reason to drop items; `one_at_a_time` rules drop only the first flag before they recheck.
-
-    `name` stands in the log.
-    """
+    """A reason to drop items."""
 
     @property
     def name(self) -> str:
         """Word for the log."""
         ...
 
-    @property
-    def one_at_a_time(self) -> bool:
-        """Whether only the worst item is dropped before the rule looks again."""
+    def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
+        """Items that the rule objects to, the worst first."""
         ...
 
-    def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
-        """Items to drop, the worst first."""
+    def step(self, flags: list[Flag]) -> list[Flag]:
+        """Which of the flags go together before the items are calibrated again."""
         ...
 
 
@@ -92,29 +94,35 @@ class Rule(Protocol):
 class ItemStates:
     """Items whose answers cannot tell persons apart, or tell them apart the wrong way.
 
-    Comes before any rule on the size of a slope, which a reversed key would pass.
+    Comes before any rule on the size of a slope, which a reversed key would pass. One state
+    after the other, because a duplicate makes its twin look separating.
     """
 
-    states: tuple[str, ...] = (UNANSWERED, CONSTANT, REVERSE_KEYED, SEPARATING)
+    states: tuple[str, ...] = (UNANSWERED, CONSTANT, DUPLICATE, REVERSE_KEYED, SEPARATING)
     name: str = "state"
-    one_at_a_time: bool = False
 
     def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
         """Items in one of the states."""
         reasons = {
             UNANSWERED: "Nobody answered it.",
             CONSTANT: "Everybody answered it alike.",
+            DUPLICATE: "It repeats every answer of an earlier item.",
             REVERSE_KEYED: "Able persons fail it more often: the key may be wrong.",
             SEPARATING: "Its slope ran to the bound: it splits persons without error.",
         }
         slopes = calibration.parameters[:, 0]
         return [
-            Flag(item, float(slope), reasons.get(state, f"Its state is {state}."))
+            Flag(item, float(slope), reasons[state])
+            for wanted in self.states
             for item, state, slope in zip(
                 calibration.items, calibration.states, slopes, strict=True
             )
-            if state in self.states
+            if state == wanted
         ]
+
+    def step(self, flags: list[Flag]) -> list[Flag]:
+        """All items in the first state that occurs."""
+        return [flag for flag in flags if flag.reason == flags[0].reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,6 @@ class Communality:
 
     smallest: float = 0.15
     name: str = "communality"
-    one_at_a_time: bool = False
 
     def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
         """Items with a small communality, the smallest first."""
@@ -135,6 +142,10 @@ class Communality:
         ]
         return sorted(flags, key=lambda flag: flag.statistic)
 
+    def step(self, flags: list[Flag]) -> list[Flag]:
+        """All of them."""
+        return flags
+
 
 @dataclass(frozen=True, slots=True)
 class ItemFit:
@@ -143,7 +154,6 @@ class ItemFit:
     alpha: float = 0.05
     adjustment: str = "holm"
     name: str = "s_x2"
-    one_at_a_time: bool = True
 
     def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
         """Misfitting items, smallest p first; ties by the larger statistic, then by order."""
@@ -151,6 +161,10 @@ class ItemFit:
         table = table[table["p_adjusted"] < self.alpha]
         order = np.lexsort((-table["s_x2"].to_numpy(), table["p"].to_numpy()))
         return [_fit_flag(table, place) for place in order.tolist()]
+
+    def step(self, flags: list[Flag]) -> list[Flag]:
+        """The worst alone: an item that misfits makes others seem to."""
+        return flags[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +178,6 @@ class PairDependence:
     alpha: float = 0.05
     adjustment: str = "holm"
     name: str = "ld_x2"
-    one_at_a_time: bool = True
 
     def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
         """Dependent pairs, smallest p first, each with the member to drop as `item`."""
@@ -190,6 +203,10 @@ class PairDependence:
             )
             flags.append(Flag(item, statistic, reason, df, p, adjusted, partner))
         return flags
+
+    def step(self, flags: list[Flag]) -> list[Flag]:
+        """One member of the worst pair."""
+        return flags[:1]
 
 
 PRESETS: dict[str, tuple[Rule, ...]] = {
@@ -369,11 +386,9 @@ def _apply(rule: Rule, run: _Run, held: dict[str, Decision]) -> int:
                 run.record(run.step, flag, "keep", rule.name, reason)
         if not allowed:
             return n_dropped
-        going = allowed[:1] if rule.one_at_a_time else allowed
+        going = rule.step(allowed)
         run.drop(going, rule.name)
         n_dropped += len(going)
-        if not rule.one_at_a_time:
-            return n_dropped
 
 
 def _not_held(flag: Flag, held: dict[str, Decision]) -> Flag | None:

@@ -45,7 +45,7 @@ def local_dependence(
     -------
     DataFrame
         Indexed by (item_1, item_2): q3, q3_adjusted (minus the mean of all pairs), ld_x2, df, p,
-        p_adjusted, cramer_v (negative where the pair goes together less than expected). A pair
+        p_adjusted, cramer_v (negative where gamma of the table is below gamma of the model). A pair
         that nobody answered both of is NaN throughout.
 
     Raises
@@ -98,7 +98,7 @@ def _ld_x2(responses: Responses, calibration: Calibration) -> tuple[FloatArray, 
     expected = _cells(expected_both, expected_one[:, None], 1.0) * pairs  # (4, I, I)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = ((observed - expected) ** 2 / expected).sum(axis=0)
-        cramer_v = np.sqrt(statistic / pairs) * np.sign(_phi(observed) - _phi(expected))
+        cramer_v = np.sqrt(statistic / pairs) * np.sign(_gamma(observed) - _gamma(expected))
     statistic[pairs == 0] = np.nan
     return statistic, cramer_v
 
@@ -117,7 +117,7 @@ def _cells(both: FloatArray, one: FloatArray, pairs: FloatArray | float) -> Floa
     return np.stack([both, one - both, one.T - both, pairs - one - one.T + both])
 
 
-def _phi(cells: FloatArray) -> FloatArray:
-    """Correlation of two binary variables from their 2 x 2 tables."""
-    a, b, c, d = cells
-    return (a * d - b * c) / np.sqrt((a + b) * (c + d) * (a + c) * (b + d))
+def _gamma(cells: FloatArray) -> FloatArray:
+    """Goodman and Kruskal's gamma of 2 x 2 tables, (ad - bc) / (ad + bc)."""
+    concordant, discordant = cells[0] * cells[3], cells[1] * cells[2]
+    return (concordant - discordant) / (concordant + discordant)

@@ -2,6 +2,7 @@
 
 from irtkit.estimation.acceleration import Plain, Squarem
 from irtkit.estimation.calibration import Calibration, Convergence
-from irtkit.estimation.mml import MML, calibrate
+from irtkit.estimation.cycles import MML
+from irtkit.estimation.mml import calibrate
 
 __all__ = ["MML", "Calibration", "Convergence", "Plain", "Squarem", "calibrate"]

@@ -268,7 +268,7 @@ def _bounded_step(
     parameters: FloatArray, gradient: FloatArray, curvature: FloatArray, slope_bound: float
 ) -> FloatArray:
     """Newton step (I, 2) of limited length; a slope that would pass its bound stops there."""
-    step: FloatArray = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]  # (I, D)
+    step = np.asarray(np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0], float)  # (I, D)
     step *= np.minimum(1.0, LONGEST_NEWTON_STEP / (np.abs(step).max(axis=1) + 1e-300))[:, None]
     slope = np.clip(parameters[:, 0] + step[:, 0], -slope_bound, slope_bound)  # (I,)
     held = slope != parameters[:, 0] + step[:, 0]
@@ -296,8 +296,8 @@ def _item_parts(n_items: int, cells_per_item: int) -> Iterator[slice]:
         yield slice(start, start + width)
 
 
-def expand(parameters: FloatArray, theta: FloatArray, mass: FloatArray) -> FloatArray:
-    """Take the mean and SD of the expected posterior out of theta and into the items.
+def expand(parameters: FloatArray, mean: float, sd: float) -> FloatArray:
+    """Take the mean and SD of theta's expected posterior out of theta and into the items.
 
     theta = mean + sd z leaves every logit a theta + d as (a sd) z + (d + a mean), so the model
     is the same and z has mean 0 and SD 1 again (PX-EM).
@@ -306,9 +306,9 @@ def expand(parameters: FloatArray, theta: FloatArray, mass: FloatArray) -> Float
     ----------
     parameters : array, shape (I, D)
         Slope first, intercept second.
-    theta, mass : array, shape (Q,)
+    mean, sd : float
+        From `moments`.
     """
-    mean, sd = moments(theta, mass)
     moved = parameters.copy()
     moved[:, 1] += moved[:, 0] * mean
     moved[:, 0] *= sd

@@ -1,20 +1,18 @@
 """`calibrate`: marginal maximum likelihood by EM, from start values to a checked optimum.
 
 The order of work: set unusable items aside, refuse disconnected designs, start from the first
-principal component, iterate `em.py` under an acceleration until nothing moves, fix the sign,
-name the items' states, check the quadrature, compute standard errors.
+principal component (`design.py`), cycle until nothing moves (`cycles.py`), fix the sign, name the
+items' states, check the quadrature, compute standard errors (`standard_errors.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from irtkit.arrays import FloatArray
 from irtkit.errors import ModelError, NotConverged, count, listing, shown
-from irtkit.estimation.acceleration import Acceleration, Squarem, State
 from irtkit.estimation.calibration import (
     CONSTANT,
     DUPLICATE,
@@ -26,43 +24,16 @@ from irtkit.estimation.calibration import (
     Convergence,
     check_categories,
 )
+from irtkit.estimation.cycles import AT_BOUND, MML, Fit, Progress, iterate
 from irtkit.estimation.design import check_connected, duplicates, first_component
-from irtkit.estimation.em import Blocks, derivatives, e_step, expand, largest_information, m_step
+from irtkit.estimation.em import Blocks, derivatives, e_step
 from irtkit.estimation.standard_errors import item_covariance
-from irtkit.latent import FEWEST_NODES, Nodes, Normal, nodes_for
+from irtkit.latent import FEWEST_NODES, Normal
 from irtkit.models import ItemModel, SlopeRule
 from irtkit.responses import Responses
 
-Progress = Callable[[int, float, float], None]
-
 QUADRATURE_TOLERANCE = 0.01
-MORE_NODES = 1.1
 LOGISTIC_VARIANCE = 3.29
-
-
-@dataclass(frozen=True, slots=True)
-class MML:
-    """Marginal maximum likelihood by the EM algorithm.
-
-    Parameters
-    ----------
-    tolerance : float
-        Stop when no parameter moves by more than this in an EM step.
-    max_cycles : int
-        Give up after so many EM steps.
-    acceleration : Acceleration
-        `Squarem()` or `Plain()`.
-    slope_bound : float
-        Slopes stay within plus and minus this bound; an item that reaches it is "separating".
-    standard_errors : bool
-        Compute the observed information after the last cycle.
-    """
-
-    tolerance: float = 1e-6
-    max_cycles: int = 5000
-    acceleration: Acceleration = field(default_factory=Squarem)
-    slope_bound: float = 20.0
-    standard_errors: bool = True
 
 
 def calibrate(
@@ -109,14 +80,14 @@ def calibrate(
     chosen = responses if len(usable) == responses.n_items else responses.select_items(usable)
     check_connected(chosen)
     blocks = Blocks.of(chosen, model.n_categories)
-    fit = _iterate(blocks, model, _start(chosen, model), method, progress)
+    fit = iterate(blocks, model, _start(chosen, model), method, progress)
     parameters = _signed(fit.parameters)
     found = _states(parameters, chosen, method)
     covariance = np.full((chosen.n_items, *parameters.shape[1:] * 2), np.nan)
     notes = _notes(chosen, fit, found)
     latent = Normal()
     if method.standard_errors and fit.converged:
-        fixed = np.array([state == SEPARATING for state in found])
+        fixed = np.abs(parameters[:, 0]) >= AT_BOUND * method.slope_bound
         covariance, note = item_covariance(blocks, model, parameters, fit.nodes, fixed)
         notes += note
     if model.slope_rule is SlopeRule.UNIT:
@@ -145,80 +116,6 @@ def _shortfall(calibration: Calibration, method: MML) -> str:
         f"gradient per person {record.gradient:.2g}. Allow more cycles (--max-cycles), or look at "
         "that item."
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    parameters: FloatArray
-    nodes: Nodes
-    state: State
-    log_likelihood: float
-    converged: bool
-    history: FloatArray
-    moved: FloatArray
-
-
-def _iterate(
-    blocks: Blocks,
-    model: ItemModel,
-    start: FloatArray,
-    method: MML,
-    progress: Progress | None,
-) -> _Fit:
-    """Run the accelerated EM; begin again with more nodes when growing slopes need them."""
-    parameters = start
-    done = 0
-    history: list[tuple[float, float]] = []
-    n_nodes = nodes_for(largest_information(model, parameters, Normal().nodes()))
-    while True:
-        nodes = Normal().nodes(n_nodes)
-        step = _em_map(blocks, model, nodes, method, parameters.shape)
-        for state in method.acceleration.iterate(step, parameters.ravel()):
-            parameters = state.point.reshape(start.shape)
-            history.append((done + state.n_steps, state.objective))
-            if progress is not None:
-                progress(done + state.n_steps, state.objective, state.change)
-            over = done + state.n_steps >= method.max_cycles
-            needed = nodes_for(largest_information(model, parameters, nodes))
-            if over or state.change <= method.tolerance or needed > MORE_NODES * n_nodes:
-                break
-        done += state.n_steps
-        if needed > n_nodes and not over:
-            n_nodes = needed
-            continue
-        converged = state.change <= method.tolerance
-        break
-    log_likelihood = e_step(blocks, model.log_prob(parameters, nodes.theta), nodes.log_weights)
-    moved = step(parameters.ravel())[0].reshape(start.shape) - parameters
-    state = replace(state, n_steps=done)
-    return _Fit(
-        parameters,
-        nodes,
-        state,
-        log_likelihood.log_likelihood,
-        converged,
-        np.array(history),
-        np.abs(moved).max(axis=1),
-    )
-
-
-def _em_map(
-    blocks: Blocks, model: ItemModel, nodes: Nodes, method: MML, shape: tuple[int, ...]
-) -> Callable[[FloatArray], tuple[FloatArray, float]]:
-    """One EM cycle with parameter expansion as a map of flat parameter vectors."""
-
-    def step(point: FloatArray) -> tuple[FloatArray, float]:
-        parameters = point.reshape(shape).copy()
-        np.clip(parameters[:, 0], -method.slope_bound, method.slope_bound, out=parameters[:, 0])
-        expected = e_step(blocks, model.log_prob(parameters, nodes.theta), nodes.log_weights)
-        better = m_step(model, parameters, nodes.theta, expected.counts, method.slope_bound)
-        expanded = expand(better, nodes.theta, expected.mass)
-        steepest = max(np.abs(better[:, 0]).max(), np.abs(expanded[:, 0]).max())
-        if steepest < method.slope_bound:  # at a bound the expansion could lower the likelihood
-            better = expanded
-        return better.ravel(), expected.log_likelihood
-
-    return step
 
 
 def _usable(responses: Responses, model: ItemModel) -> tuple[list[str], list[str]]:
@@ -277,12 +174,12 @@ def _states(parameters: FloatArray, responses: Responses, method: MML) -> list[s
     twins = duplicates(responses)
     states = []
     for item, slope in zip(responses.items, parameters[:, 0], strict=True):
-        if abs(slope) >= 0.999 * method.slope_bound:
+        if item in twins:
+            states.append(DUPLICATE)
+        elif abs(slope) >= AT_BOUND * method.slope_bound:
             states.append(SEPARATING)
-        elif slope < 0:
-            states.append(REVERSE_KEYED)
         else:
-            states.append(DUPLICATE if item in twins else OK)
+            states.append(REVERSE_KEYED if slope < 0 else OK)
     return states
 
 
@@ -318,7 +215,7 @@ def _assembled(
     )
 
 
-def _record(fit: _Fit, blocks: Blocks, model: ItemModel, responses: Responses) -> Convergence:
+def _record(fit: Fit, blocks: Blocks, model: ItemModel, responses: Responses) -> Convergence:
     """Measure the gradient and the quadrature error at the last parameters."""
     nodes = fit.nodes
     expected = e_step(blocks, model.log_prob(fit.parameters, nodes.theta), nodes.log_weights)
@@ -339,7 +236,7 @@ def _record(fit: _Fit, blocks: Blocks, model: ItemModel, responses: Responses) -
     )
 
 
-def _notes(responses: Responses, fit: _Fit, states: list[str]) -> list[str]:
+def _notes(responses: Responses, fit: Fit, states: list[str]) -> list[str]:
     notes = []
     named = list(zip(responses.items, states, strict=True))
     reversed_items = [item for item, state in named if state == REVERSE_KEYED]
@@ -349,6 +246,8 @@ def _notes(responses: Responses, fit: _Fit, states: list[str]) -> list[str]:
             f"{count(len(reversed_items), 'item')} with a negative slope, as if the key were "
             f"reversed: {listing(reversed_items)}."
         )
+    for item, original in duplicates(responses).items():
+        notes.append(f"Item {shown(item)} repeats every answer of item {shown(original)}.")
     if separating:
         notes.append(
             f"The slope of {count(len(separating), 'item')} ran to its bound and has no standard "

@@ -1,0 +1,5 @@
+"""`python -m irtkit` is the command line."""
+
+from irtkit.cli import main
+
+main()

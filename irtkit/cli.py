@@ -1,0 +1,523 @@
+"""The command line: parse, read, call, write. No numbers are made here.
+
+Exit codes: 0 done, 2 content or options that cannot be used, 3 estimation failed, 4 a file that
+cannot be read or written, 130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+from rich.text import Text
+
+from irtkit import terminal
+from irtkit.bridge.finetuning import FORMATS, TARGETS, finetuning_set, write_finetuning_set
+from irtkit.bridge.predictions import read_predictions
+from irtkit.coding import Coding
+from irtkit.demo import run_demo
+from irtkit.diagnostics import item_fit, local_dependence
+from irtkit.diagnostics.multiplicity import ADJUSTMENTS
+from irtkit.errors import FileError, IrtkitError, NotConverged, ResponseError
+from irtkit.estimation import MML, calibrate
+from irtkit.io import (
+    TextFormat,
+    read_calibration,
+    read_decisions,
+    read_list,
+    read_responses,
+    read_scale,
+    read_table,
+    write_calibration,
+    write_scale,
+    write_table,
+)
+from irtkit.layout import Layout, Long, Wide
+from irtkit.models import MODELS
+from irtkit.responses import Responses
+from irtkit.scale import build_scale, scale_score
+from irtkit.screening import PRESETS, Decision, preset, screen
+from irtkit.simulate import simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the answers of a command are to be read, from its options."""
+
+    key: str | None
+    layout: Layout
+    coding: Coding
+    text: TextFormat
+    gold: str | None
+    items: str | None
+
+    def read(self, path: str) -> Responses:
+        """Read the answers, tell what was noticed, and choose the items asked for."""
+        responses = read_responses(
+            path, layout=self.layout, key=self.key, coding=self.coding, text=self.text
+        )
+        terminal.tell_notes(responses.notes)
+        if self.gold is not None:
+            responses = responses.select_items(responses.items_with_gold(self.gold))
+        if self.items is not None:
+            responses = responses.select_items(read_list(self.items))
+        return responses
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Read ``a=b,c=d`` options, which may be repeated."""
+    found = {}
+    for word in (part for given in words for part in given.split(",")):
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} takes NAME=VALUE, not '{word}'.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for part in given for word in part.split(",") if word)
+
+
+TEXT_OPTIONS = [
+    click.option("--sep", help="Separator of the columns (default: comma, or tab in .tsv)."),
+    click.option("--decimal", default=".", help="Decimal mark of numbers."),
+    click.option("--encoding", default="utf-8", help="Encoding of text files."),
+]
+LABEL_OPTIONS = [
+    click.option(
+        "--label-map", multiple=True, metavar="AS=LABEL,...", help="Replace answers, e.g. e=yes."
+    ),
+    click.option("--normalise-labels", is_flag=True, help="Ignore case and outer blanks."),
+]
+ANSWER_OPTIONS = [
+    click.option("--key", type=click.Path(), help="File of item,label: the right answers."),
+    *LABEL_OPTIONS,
+    click.option("--missing", multiple=True, metavar="WORD,...", help="Words for 'no answer'."),
+    click.option("--missing-as-wrong", is_flag=True, help="Count a missing answer as wrong."),
+    click.option("--order", metavar="LOW,...,HIGH", help="Ordered categories, lowest first."),
+    click.option("--dedupe", is_flag=True, help="Keep one of identical repeated rows."),
+    click.option("--long", "is_long", is_flag=True, help="One row an answer."),
+    click.option("--person", help="Column of the person ids (default: the first)."),
+    click.option("--no-person", is_flag=True, help="There is no column of person ids."),
+    click.option("--item", default="item", help="With --long: column of the items."),
+    click.option("--answer", default="answer", help="With --long: column of the answers."),
+    click.option("--weight", help="Column of person weights or pattern frequencies."),
+    click.option("--no-header", is_flag=True, help="The first line holds answers, not names."),
+    *TEXT_OPTIONS,
+    click.option("--gold", metavar="LABEL", help="Only items whose gold label this is."),
+    click.option("--items", type=click.Path(), help="Only items named in this file, one a line."),
+]
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing output.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+MODEL = click.option("--model", type=click.Choice(sorted(MODELS)), default="2pl", show_default=True)
+ESTIMATION_OPTIONS = [
+    MODEL,
+    click.option("--max-cycles", default=5000, show_default=True, help="Give up after so many."),
+    click.option("--tolerance", default=1e-6, show_default=True, help="Largest move at the end."),
+]
+Command = Callable[..., None]
+
+
+def with_options(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Add a list of options to a command, in order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def with_answers(command: Command) -> Command:
+    """Add the options that say how answers are read; the command gets one `reading`."""
+
+    @wraps(command)
+    def gather(**given: Any) -> None:
+        take = given.pop
+        order = take("order")
+        coding = Coding(
+            missing=_words(take("missing")),
+            missing_as_wrong=take("missing_as_wrong"),
+            label_map=_pairs("--label-map", take("label_map")),
+            order=tuple(order.split(",")) if order else (),
+            normalise_labels=take("normalise_labels"),
+            dedupe=take("dedupe"),
+        )
+        person, no_person, weight = take("person"), take("no_person"), take("weight")
+        item, answer = take("item"), take("answer")
+        layout: Layout
+        if take("is_long"):
+            layout = Long("person" if person is None else person, item, answer)
+        else:
+            layout = Wide(None if no_person else 0 if person is None else person, weight)
+        text = TextFormat(
+            take("sep"), take("decimal"), take("encoding"), header=not take("no_header")
+        )
+        reading = Reading(take("key"), layout, coding, text, take("gold"), take("items"))
+        command(reading=reading, **given)
+
+    return with_options(ANSWER_OPTIONS)(gather)
+
+
+def _vacant(path: str | None, overwrite: bool) -> None:
+    """Refuse, before any work, an output that exists or whose folder does not."""
+    if path is None:
+        return
+    if not Path(path).absolute().parent.is_dir():
+        raise FileError(f"The folder of {path} does not exist. Make it first.")
+    if Path(path).exists() and not overwrite:
+        raise FileError(f"{path} exists. Say --overwrite to replace it, or choose another name.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="irtkit")
+def cli() -> None:
+    """Item Response Theory: calibrate items, screen them into an evaluation scale, place people
+    and models on it, export fine-tuning data.
+
+    \b
+    A whole run:
+      irtkit screen answers.csv --key key.csv --preset lalor2016 -o scale.json --log log.csv
+      irtkit score scale.json model.jsonl -o scores.csv
+      irtkit export scale.json --texts items.jsonl --target crowd -o finetuning/
+
+    `irtkit demo` shows it on simulated crowd answers.
+    """
+
+
+@cli.command("calibrate")
+@click.argument("answers")
+@with_answers
+@with_options(ESTIMATION_OPTIONS)
+@click.option("-o", "--output", required=True, help="Calibration file to write (JSON).")
+@OVERWRITE
+@JSON
+def calibrate_command(
+    answers: str,
+    reading: Reading,
+    model: str,
+    max_cycles: int,
+    tolerance: float,
+    output: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Estimate item parameters from ANSWERS (CSV, TSV, Parquet or JSONL)."""
+    _vacant(output, overwrite)
+    responses = reading.read(answers)
+    method = MML(tolerance=tolerance, max_cycles=max_cycles)
+    try:
+        with terminal.progress_line("calibrating") as tell:
+            result = calibrate(
+                responses,
+                MODELS[model],
+                method=method,
+                progress=lambda n, ll, change: tell(f"cycle {n}, log-likelihood {ll:.3f}"),
+            )
+    except NotConverged as error:
+        if error.calibration is not None:
+            write_calibration(error.calibration, f"{output}.partial")
+            terminal.tell_notes([f"The last state is in {output}.partial."])
+        raise
+    write_calibration(result, output)
+    terminal.tell_notes(result.notes)
+    table = result.table()
+    if as_json:
+        terminal.show_json(
+            {
+                "output": output,
+                "model": model,
+                "log_likelihood": result.log_likelihood,
+                "n_persons": result.n_persons,
+                "n_cycles": result.n_cycles,
+                "converged": result.converged,
+                "items": terminal.records(table),
+                "notes": list(result.notes),
+            }
+        )
+        return
+    terminal.show_table(table, f"{model} calibration of {len(table)} items")
+    terminal.say(
+        f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} EM cycles, "
+        f"{result.n_persons:g} persons; written to {output}"
+    )
+
+
+@cli.command("diagnose")
+@click.argument("answers")
+@click.argument("calibration")
+@with_answers
+@click.option("--adjustment", type=click.Choice(ADJUSTMENTS), default="holm", show_default=True)
+@click.option("-o", "--output", required=True, help="Folder for the tables.")
+@OVERWRITE
+@JSON
+def diagnose_command(
+    answers: str,
+    calibration: str,
+    reading: Reading,
+    adjustment: str,
+    output: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Test how well items and pairs of ANSWERS fit a CALIBRATION file.
+
+    Writes items.csv (parameters), item_fit.csv (S-X2, infit, outfit) and local_dependence.csv
+    (Q3, LD-X2).
+    """
+    _vacant(output, overwrite)
+    known = read_calibration(calibration)
+    responses = reading.read(answers)
+    with terminal.progress_line("diagnosing") as tell:
+        tell("item fit")
+        fit = item_fit(responses, known, adjustment=adjustment)
+        tell("local dependence")
+        pairs = local_dependence(responses, known, adjustment=adjustment)
+    tables = {"items": known.table(), "item_fit": fit, "local_dependence": pairs}
+    Path(output).mkdir(exist_ok=True)
+    for name, table in tables.items():
+        write_table(table, Path(output) / f"{name}.csv")
+    if as_json:
+        terminal.show_json({name: terminal.records(table) for name, table in tables.items()})
+        return
+    terminal.show_table(fit, "Item fit")
+    worst = pairs.sort_values("p", kind="stable").head(10)
+    terminal.show_table(worst, "The ten most dependent pairs")
+    terminal.say(f"written to {output}: {', '.join(f'{name}.csv' for name in tables)}")
+
+
+def _decisions(path: str | None, keep: Sequence[str], drop: Sequence[str]) -> list[Decision]:
+    found = read_decisions(path) if path else []
+    for words, what in ((keep, "keep"), (drop, "drop")):
+        for word in words:
+            item, equals, reason = word.partition("=")
+            if not equals:
+                raise click.UsageError(f"--{what} takes ITEM=REASON, not '{word}'.")
+            found.append(Decision(item, what, reason))
+    return found
+
+
+@cli.command("screen")
+@click.argument("answers")
+@with_answers
+@with_options(ESTIMATION_OPTIONS)
+@click.option("--preset", "rules", type=click.Choice(sorted(PRESETS)), default="lalor2016")
+@click.option("--decisions", type=click.Path(), help="CSV of item,decision,reason.")
+@click.option("--keep", multiple=True, metavar="ITEM=REASON", help="Keep this item whatever.")
+@click.option("--drop", multiple=True, metavar="ITEM=REASON", help="Drop this item first.")
+@click.option("--name", help="What the scale measures (default: the output's name).")
+@click.option("-o", "--output", required=True, help="Scale file to write (JSON).")
+@click.option("--log", help="Also write the screening log (CSV).")
+@OVERWRITE
+@JSON
+def screen_command(
+    answers: str,
+    reading: Reading,
+    model: str,
+    max_cycles: int,
+    tolerance: float,
+    rules: str,
+    decisions: str | None,
+    keep: Sequence[str],
+    drop: Sequence[str],
+    name: str | None,
+    output: str,
+    log: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Screen the items of ANSWERS and freeze what is left as an evaluation scale."""
+    _vacant(output, overwrite)
+    _vacant(log, overwrite)
+    decided = _decisions(decisions, keep, drop)
+    responses = reading.read(answers)
+    method = MML(tolerance=tolerance, max_cycles=max_cycles)
+    with terminal.progress_line("screening") as tell:
+        result = screen(
+            responses,
+            MODELS[model],
+            preset(rules),
+            method=method,
+            decisions=decided,
+            progress=tell,
+        )
+    scale = build_scale(result, name=name or Path(output).stem)
+    write_scale(scale, output)
+    if log is not None:
+        write_table(result.log.set_index("step"), log)
+    terminal.tell_notes(result.calibration.notes)
+    if as_json:
+        steps = terminal.records(result.log.set_index("step"))
+        terminal.show_json({"output": output, "kept": result.kept, "log": steps})
+        return
+    terminal.say(f"first log-likelihood {result.first.log_likelihood:.3f}")
+    for row in result.log[result.log["rule"] != "end"].itertuples(index=False):
+        terminal.say(f"step {row.step}: {row.decision} {row.item} ({row.rule}): {row.reason}")
+    terminal.say(
+        f"kept {len(result.kept)} of {responses.n_items} items, log-likelihood "
+        f"{result.calibration.log_likelihood:.3f}; written to {output}"
+    )
+    terminal.say("The fit of the kept items is post-selection: confirm it on new answers.")
+
+
+@cli.command("score")
+@click.argument("scale")
+@click.argument("predictions", nargs=-1, required=True)
+@with_options([*LABEL_OPTIONS, *TEXT_OPTIONS])
+@click.option("-o", "--output", help="Write the scores (CSV or Parquet).")
+@OVERWRITE
+@JSON
+def score_command(
+    scale: str,
+    predictions: Sequence[str],
+    label_map: Sequence[str],
+    normalise_labels: bool,
+    sep: str | None,
+    decimal: str,
+    encoding: str,
+    output: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Place models on SCALE by their PREDICTIONS (CSV or JSONL, one file a model).
+
+    A file holds item and label, or item and correct (0/1), or item and one probability a label;
+    a column model tells several models in one file apart.
+    """
+    _vacant(output, overwrite)
+    known = read_scale(scale)
+    coding = Coding(
+        label_map=_pairs("--label-map", label_map), normalise_labels=normalise_labels
+    )
+    text = TextFormat(sep, decimal, encoding)
+    tables, notes = [], []
+    for path in predictions:
+        made = read_predictions(path, coding=coding, text=text)
+        result = scale_score(made, known)
+        tables.append(result.table())
+        notes += [f"{path}: {note}" for note in (*made.notes, *result.notes)]
+    table = pd.concat(tables)
+    if table.index.has_duplicates:
+        twice = table.index[table.index.duplicated()][0]
+        raise ResponseError(f"Two predictions are named '{twice}'. Name the models apart.")
+    if output is not None:
+        write_table(table, output)
+    terminal.tell_notes(notes)
+    if as_json:
+        terminal.show_json({"scale": known.name, "scores": terminal.records(table), "notes": notes})
+        return
+    terminal.show_table(table, f"Abilities on '{known.name}', {len(known.items)} items")
+    if table["at_ceiling"].any() or table["at_floor"].any():
+        terminal.say("At the ceiling (floor) all answers are right (wrong): read the interval.")
+
+
+@cli.command("export")
+@click.argument("scale")
+@click.option("--texts", required=True, type=click.Path(), help="Table of item,text[,text_pair].")
+@click.option("--target", type=click.Choice(TARGETS), default="gold", show_default=True)
+@click.option("--format", "data_format", type=click.Choice(FORMATS), default="parquet")
+@click.option("-o", "--output", required=True, help="Folder, or a file ending in .jsonl.")
+@OVERWRITE
+@JSON
+def export_command(
+    scale: str,
+    texts: str,
+    target: str,
+    data_format: str,
+    output: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Export the items of SCALE with their texts as a fine-tuning set."""
+    _vacant(output, overwrite)
+    examples = finetuning_set(read_scale(scale), read_table(texts), target=target)
+    write_finetuning_set(examples, output, data_format=data_format, overwrite=overwrite)
+    if as_json:
+        terminal.show_json({"output": output, "n_examples": len(examples.rows), "target": target})
+        return
+    terminal.say(f"{len(examples.rows)} examples with {target} targets written to {output}")
+
+
+@cli.command("simulate")
+@MODEL
+@click.option("--persons", type=click.IntRange(1), required=True)
+@click.option("--items", type=click.IntRange(1), required=True)
+@click.option("--seed", type=int, required=True, help="The same seed gives the same answers.")
+@click.option("--missing", type=click.FloatRange(0, 1, max_open=True), default=0.0)
+@click.option("-o", "--output", required=True, help="Answers to write (CSV or Parquet).")
+@click.option("--truth", help="Also write the true item parameters.")
+@OVERWRITE
+def simulate_command(
+    model: str,
+    persons: int,
+    items: int,
+    seed: int,
+    missing: float,
+    output: str,
+    truth: str | None,
+    overwrite: bool,
+) -> None:
+    """Draw answers from a model with known parameters."""
+    _vacant(output, overwrite)
+    _vacant(truth, overwrite)
+    made = simulate(MODELS[model], n_persons=persons, n_items=items, seed=seed, missing=missing)
+    codes = pd.DataFrame(
+        made.responses.dense(), index=pd.Index(made.responses.persons, name="person")
+    ).astype("Int8")
+    codes.columns = list(made.responses.items)
+    write_table(codes.mask(codes < 0), output)
+    if truth is not None:
+        write_table(made.table(), truth)
+    terminal.say(f"{persons:,} persons x {items:,} items written to {output}")
+
+
+@cli.command("demo")
+@click.option("-o", "--output", default="irtkit-demo", show_default=True, help="Folder to fill.")
+def demo_command(output: str) -> None:
+    """Run the whole chain on embedded, simulated crowd answers and compare with what was planted.
+
+    Takes a few seconds. Writes scales, logs, scores and a fine-tuning set.
+    """
+    run_demo(Path(output))
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise SystemExit(128 + signum)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; errors are shown without a traceback."""
+    try:
+        cli.main(args=arguments, prog_name="irtkit", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        terminal.err().print(Text("interrupted; nothing half-written was left"))
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except IrtkitError as error:
+        terminal.err().print(Text(f"error: {error}"))
+        return 4 if isinstance(error, FileError) else 3 if isinstance(error, NotConverged) else 2
+    return 0

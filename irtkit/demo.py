@@ -1,0 +1,167 @@
+"""`irtkit demo`: the whole chain on the embedded crowd answers, against what was planted there.
+
+Orchestration and words only; every number comes from the rooms below.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from irtkit import terminal
+from irtkit.bridge.finetuning import finetuning_set, write_finetuning_set
+from irtkit.datasets import load_dataset, load_items, load_truth
+from irtkit.errors import FileError
+from irtkit.io import read_scale, write_scale, write_table
+from irtkit.models import TwoPL
+from irtkit.responses import Responses
+from irtkit.scale import EvaluationScale, build_scale, scale_score
+from irtkit.screening import Screening, preset, screen
+
+DATA = "crowd_nli"
+SEED = 20161101
+MARK = "made-by-irtkit-demo.txt"
+
+
+def run_demo(folder: Path) -> None:
+    """Screen each of the five embedded scales, score three models on them, export training data.
+
+    Parameters
+    ----------
+    folder : Path
+        Made, or emptied if an earlier demo made it.
+
+    Raises
+    ------
+    FileError
+        If the folder exists and is not a demo's.
+    """
+    _prepare(folder)
+    responses, items = load_dataset(DATA), load_items(DATA)
+    terminal.say(
+        f"{responses.n_persons:,} SIMULATED crowd workers labelled {responses.n_items} sentence "
+        f"pairs written for irtkit: {', '.join(responses.label_set)}."
+    )
+    screenings: dict[str, Screening] = {}
+    for topic, rows in items.groupby("scale", sort=False):
+        with terminal.progress_line(f"screening {topic}") as tell:
+            chosen = responses.select_items(list(rows["item"]))
+            screenings[str(topic)] = screen(chosen, TwoPL(), preset("lalor2016"), progress=tell)
+    scales = {}
+    for topic, screening in screenings.items():
+        scale = build_scale(screening, name=f"NLI, {topic} (simulated crowd)")
+        path = folder / f"{topic}.scale.json"
+        write_scale(scale, path)
+        scales[topic] = read_scale(path)
+        write_table(screening.log.set_index("step"), folder / f"{topic}.log.csv")
+    _show_screenings(screenings)
+    _compare_with_planted(screenings)
+    _score_models(scales, items, folder)
+    topic, scale = next(iter(scales.items()))
+    examples = finetuning_set(scale, items, target="crowd")
+    write_finetuning_set(examples, folder / f"{topic}-finetuning", data_format="jsonl")
+    terminal.say(
+        f"\nExported the {len(examples.rows)} items of '{topic}' with the crowd's label "
+        f"distributions. Everything is in {folder}/"
+    )
+
+
+def _prepare(folder: Path) -> None:
+    if folder.exists():
+        if not (folder / MARK).is_file():
+            raise FileError(
+                f"{folder} exists and was not made by a demo. Choose another folder (-o)."
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).write_text("Made by `irtkit demo`, which replaces this folder.\n")
+
+
+def _show_screenings(screenings: dict[str, Screening]) -> None:
+    rows = [
+        {
+            "scale": topic,
+            "items": len(screening.first.items),
+            "kept": len(screening.kept),
+            "dropped (rule)": ", ".join(
+                f"{item} ({rule})"
+                for item, rule in zip(
+                    screening.dropped["item"], screening.dropped["rule"], strict=True
+                )
+            ),
+        }
+        for topic, screening in screenings.items()
+    ]
+    terminal.show_table(pd.DataFrame(rows).set_index("scale"), "\nScreening, preset lalor2016")
+
+
+def _compare_with_planted(screenings: dict[str, Screening]) -> None:
+    """Print what the generator planted and what the screenings did about it."""
+    truth = load_truth(DATA)
+    flags = pd.concat([screening.log for screening in screenings.values()])
+    flags = flags[flags["decision"].isin(["flag", "drop"])]
+    dropped = pd.concat([screening.dropped for screening in screenings.values()])
+    gone = dict(zip(dropped["item"], dropped["rule"], strict=True))
+    rows = []
+    for pair in truth["dependent_pairs"]:
+        seen = flags[(flags["rule"] == "ld_x2") & flags["item"].isin(pair)]
+        named = seen[[any(item in reason for item in pair) for reason in seen["reason"]]]
+        found = "flagged by ld_x2" if len(named) else "not flagged"
+        rows.append(("dependent pair", " + ".join(pair), found, _fate(pair, gone)))
+    for item in truth["misfitting_items"]:
+        seen = sorted(set(flags[flags["item"] == item]["rule"]))
+        found = f"flagged by {', '.join(seen)}" if seen else "not flagged"
+        rows.append(("folded curve", item, found, _fate([item], gone)))
+    planted = {item for pair in truth["dependent_pairs"] for item in pair}
+    planted |= set(truth["misfitting_items"])
+    others = [item for item in gone if item not in planted]
+    rows.append(("nothing", f"{120 - len(planted)} other items", "", _fate(others, gone)))
+    table = pd.DataFrame(rows, columns=["planted", "item", "found", "outcome"])
+    terminal.show_table(table.set_index("planted"), "\nPlanted and found")
+    terminal.say(
+        f"{len(truth['spammers'])} spammers were planted too; they stay in, and person fit, which "
+        "would look for them, is not part of this version."
+    )
+
+
+def _fate(items: list[str], gone: dict[str, str]) -> str:
+    lost = [f"{item} dropped ({gone[item]})" for item in items if item in gone]
+    return ", ".join(lost) if lost else "kept"
+
+
+def _score_models(scales: dict[str, EvaluationScale], items: pd.DataFrame, folder: Path) -> None:
+    """Score three invented models on each scale and show their abilities."""
+    tables = []
+    for topic, scale in scales.items():
+        table = scale_score(_models(scale, items), scale).table()
+        write_table(table, folder / f"{topic}.scores.csv")
+        table.insert(0, "scale", topic)
+        tables.append(table)
+    columns = ["scale", "theta", "standard_error", "percentile", "percentile_low"]
+    columns += ["percentile_high", "percentile_empirical", "at_ceiling"]
+    terminal.show_table(pd.concat(tables)[columns], "\nThree invented models on the scales")
+
+
+def _models(scale: EvaluationScale, items: pd.DataFrame) -> Responses:
+    """Predict with three invented models: always entailment, a noisy one, and the key itself."""
+    rng = np.random.default_rng(SEED)
+    gold = items.set_index("item")["label"].loc[list(scale.items)]
+    labels = scale.calibration.label_set
+    other = [str(rng.choice([label for label in labels if label != right])) for right in gold]
+    careful = np.where(rng.random(len(gold)) < 0.8, gold.to_numpy(), np.array(other))
+    answers = {
+        "always-entailment": ["entailment"] * len(gold),
+        "right-on-80%": careful.tolist(),
+        "all-right": gold.tolist(),
+    }
+    names = [name for name in answers for _ in gold]
+    made = Responses.from_triples(
+        names,
+        list(scale.items) * len(answers),
+        [label for given in answers.values() for label in given],
+        key=dict(gold),
+    )
+    return made

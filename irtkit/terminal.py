@@ -1,0 +1,106 @@
+"""What the command line shows: tables, notes and progress. Computes nothing.
+
+Results go to standard output, everything else to standard error, so that output can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+MOST_ROWS = 40
+
+
+def out() -> Console:
+    """Console on standard output."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=False)
+
+
+def err() -> Console:
+    """Console on standard error."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a line of results; markup in it is shown as it is."""
+    out().print(Text(text), soft_wrap=True)
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """Print notes, one a line, on standard error."""
+    for note in notes:
+        err().print(Text(f"note: {note}"))
+
+
+def show_table(frame: pd.DataFrame, title: str, *, most: int = MOST_ROWS) -> None:
+    """Print a frame as a table, its index first, cut after `most` rows."""
+    flat = frame.reset_index()
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=None)
+    for name in flat.columns:
+        numeric = pd.api.types.is_numeric_dtype(flat[name])
+        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
+    for row in flat.head(most).itertuples(index=False):
+        table.add_row(*(Text(cell(value)) for value in row))
+    out().print(table)
+    if len(flat) > most:
+        say(f"... and {len(flat) - most:,} more rows")
+
+
+def cell(value: Any) -> str:
+    """Write one value for a table: four significant digits, a dash where there is none."""
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (float, np.floating)):
+        if math.isnan(value):
+            return "-"
+        return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+    text = str(value)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def show_json(document: dict[str, Any]) -> None:
+    """Print a document as JSON; NaN becomes null."""
+    sys.stdout.write(json.dumps(_plain(document), ensure_ascii=False, indent=1) + "\n")
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a frame, index included, as objects for `show_json`."""
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in frame.reset_index().to_dict(orient="records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@contextmanager
+def progress_line(what: str) -> Iterator[Any]:
+    """Show a spinner with a changing line on standard error while the body runs.
+
+    Yields a function that takes the newest sentence. Nothing is shown off a terminal.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as bar:
+        task = bar.add_task(what)
+        yield lambda sentence: bar.update(task, description=f"{what}: {sentence}")
