@@ -196,7 +196,7 @@ def scale_score(
             f"{listing(few)} answered fewer than {fewest_answers} of the scale's "
             f"{len(scale.items)} items, too few to score."
         )
-    notes = list(graded.notes)
+    notes = []
     if extra:
         notes.append(f"{count(len(extra), 'item')} not on the scale ignored: {listing(extra)}.")
     notes += _missing_notes(known, scale)

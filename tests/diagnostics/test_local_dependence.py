@@ -1,6 +1,7 @@
 """LD-X2, Cramer V and Q3: golden values, brute force, missing answers."""
 
 import itertools
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -102,13 +103,13 @@ def test_pair_that_nobody_answered_both_of_is_unknown_not_zero():
     assert table.drop(index=[("i1", "i2")]).notna().all(axis=None)
 
 
-def test_more_pairs_than_memory_holds_are_refused_before_the_work():
-    many = simulate(TwoPL(), n_persons=40, n_items=3300, seed=1)
-    calibration = calibrate(
-        many.responses, TwoPL(), method=MML(standard_errors=False, tolerance=1)
-    )
-    with pytest.raises(ModelError, match=r"pairs, a table of about .* GiB"):
-        local_dependence(many.responses, calibration)
+def test_more_pairs_than_memory_holds_are_refused_before_the_work(monkeypatch):
+    module = sys.modules["irtkit.diagnostics.local_dependence"]
+    monkeypatch.setattr(module, "MOST_ITEMS", 5)
+    made = simulate(TwoPL(), n_persons=100, n_items=6, seed=1)
+    calibration = calibrate(made.responses, TwoPL(), method=QUICK)
+    with pytest.raises(ModelError, match=r"6 items have 15 pairs, a table of about .* GiB"):
+        local_dependence(made.responses, calibration)
 
 
 def test_holm_and_benjamini_hochberg_equal_their_definitions():
