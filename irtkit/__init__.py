@@ -1,1 +1,116 @@
-"""irtkit: Item Response Theory, and a bridge from it to machine learning."""
+"""irtkit: Item Response Theory, and a bridge from it to machine learning.
+
+`calibrate` items from people's answers, `screen` them, freeze what is left with `build_scale`,
+place any person or model on it with `scale_score`, export it with `finetuning_set`.
+"""
+
+from irtkit.arrays import same
+from irtkit.bridge.finetuning import FinetuningSet, finetuning_set, write_finetuning_set
+from irtkit.bridge.predictions import read_predictions
+from irtkit.coding import Coding
+from irtkit.datasets import dataset_names, load_dataset, load_items, load_truth
+from irtkit.diagnostics import adjust, item_fit, local_dependence
+from irtkit.errors import (
+    FileError,
+    IrtkitError,
+    ModelError,
+    NotConverged,
+    PredictionError,
+    ResponseError,
+    ScaleError,
+)
+from irtkit.estimation import MML, Calibration, Convergence, Plain, Squarem, calibrate
+from irtkit.io import (
+    TextFormat,
+    read_calibration,
+    read_decisions,
+    read_key,
+    read_responses,
+    read_scale,
+    write_calibration,
+    write_scale,
+    write_table,
+)
+from irtkit.latent import Normal
+from irtkit.layout import Long, Wide
+from irtkit.models import OnePL, Rasch, TwoPL
+from irtkit.norms import Norms, Percentiles
+from irtkit.responses import Responses
+from irtkit.scale import EvaluationScale, ScaleScores, build_scale, scale_score
+from irtkit.scoring import Scores, score
+from irtkit.screening import (
+    Communality,
+    Decision,
+    ItemFit,
+    ItemStates,
+    PairDependence,
+    Screening,
+    communality,
+    preset,
+    screen,
+)
+from irtkit.simulate import Simulation, simulate
+
+__all__ = [
+    "MML",
+    "Calibration",
+    "Coding",
+    "Communality",
+    "Convergence",
+    "Decision",
+    "EvaluationScale",
+    "FileError",
+    "FinetuningSet",
+    "IrtkitError",
+    "ItemFit",
+    "ItemStates",
+    "Long",
+    "ModelError",
+    "Normal",
+    "Norms",
+    "NotConverged",
+    "OnePL",
+    "PairDependence",
+    "Percentiles",
+    "Plain",
+    "PredictionError",
+    "Rasch",
+    "ResponseError",
+    "Responses",
+    "ScaleError",
+    "ScaleScores",
+    "Scores",
+    "Screening",
+    "Simulation",
+    "Squarem",
+    "TextFormat",
+    "TwoPL",
+    "Wide",
+    "adjust",
+    "build_scale",
+    "calibrate",
+    "communality",
+    "dataset_names",
+    "finetuning_set",
+    "item_fit",
+    "load_dataset",
+    "load_items",
+    "load_truth",
+    "local_dependence",
+    "preset",
+    "read_calibration",
+    "read_decisions",
+    "read_key",
+    "read_predictions",
+    "read_responses",
+    "read_scale",
+    "same",
+    "scale_score",
+    "score",
+    "screen",
+    "simulate",
+    "write_calibration",
+    "write_finetuning_set",
+    "write_scale",
+    "write_table",
+]

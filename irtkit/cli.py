@@ -118,7 +118,9 @@ ANSWER_OPTIONS = [
 ]
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing output.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-MODEL = click.option("--model", type=click.Choice(sorted(MODELS)), default="2pl", show_default=True)
+MODEL = click.option(
+    "--model", type=click.Choice(sorted(MODELS)), default="2pl", show_default=True
+)
 ESTIMATION_OPTIONS = [
     MODEL,
     click.option("--max-cycles", default=5000, show_default=True, help="Give up after so many."),
@@ -396,9 +398,7 @@ def score_command(
     """
     _vacant(output, overwrite)
     known = read_scale(scale)
-    coding = Coding(
-        label_map=_pairs("--label-map", label_map), normalise_labels=normalise_labels
-    )
+    coding = Coding(label_map=_pairs("--label-map", label_map), normalise_labels=normalise_labels)
     text = TextFormat(sep, decimal, encoding)
     tables, notes = [], []
     for path in predictions:
@@ -414,7 +414,9 @@ def score_command(
         write_table(table, output)
     terminal.tell_notes(notes)
     if as_json:
-        terminal.show_json({"scale": known.name, "scores": terminal.records(table), "notes": notes})
+        terminal.show_json(
+            {"scale": known.name, "scores": terminal.records(table), "notes": notes}
+        )
         return
     terminal.show_table(table, f"Abilities on '{known.name}', {len(known.items)} items")
     if table["at_ceiling"].any() or table["at_floor"].any():

@@ -107,7 +107,9 @@ def _most_probable(known: dict[str, Column]) -> tuple[Column, tuple[str, ...]]:
     choice = np.where(empty, -1, np.nan_to_num(table, nan=-1.0).argmax(axis=1)).astype(np.int32)
     notes = ()
     if ties:
-        notes = (f"{count(ties, 'row')} with equal largest probabilities: the first label counts.",)
+        notes = (
+            f"{count(ties, 'row')} with equal largest probabilities: the first label counts.",
+        )
     return Column("answer", choice, tuple(labels)), notes
 
 
@@ -143,5 +145,3 @@ def _check_probabilities(table: np.ndarray, empty: np.ndarray, item: Column) -> 
             f"The probabilities of {count(int(off.sum()), 'row')} do not sum to 1, for example "
             f"{some[off][0].sum():.4g}, items {named(off)}. Normalise them, or give all labels."
         )
-
-

@@ -1,0 +1,193 @@
+"""Files in and out: responses, keys, decisions, calibrations, scales, tables.
+
+Only this room opens files (training and posteriors, when built, open their own). `files.py` opens
+and writes bytes, `text.py` and `tables.py` parse tables, `documents.py` JSON; here are the
+functions that people call. Every message of a reader begins with the file's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from irtkit.coding import Coding, Column
+from irtkit.errors import ResponseError, ScaleError, listing, shown
+from irtkit.estimation.calibration import Calibration
+from irtkit.estimation.record import calibration_document, calibration_from
+from irtkit.io.documents import read_json, sealed, unsealed, write_json
+from irtkit.io.files import read_bytes
+from irtkit.io.tables import read_columns, read_table, write_table
+from irtkit.io.text import TextFormat, decoded
+from irtkit.layout import Layout, Long, Wide
+from irtkit.responses import Responses
+from irtkit.scale import EvaluationScale, scale_document, scale_from
+from irtkit.screening import Decision
+
+__all__ = [
+    "TextFormat",
+    "read_calibration",
+    "read_columns",
+    "read_decisions",
+    "read_key",
+    "read_list",
+    "read_responses",
+    "read_scale",
+    "read_table",
+    "write_calibration",
+    "write_scale",
+    "write_table",
+]
+
+
+def read_responses(
+    path: str | Path,
+    *,
+    layout: Layout | None = None,
+    key: str | Path | Mapping[str, str] | None = None,
+    coding: Coding | None = None,
+    text: TextFormat | None = None,
+) -> Responses:
+    """Read who answered what.
+
+    Parameters
+    ----------
+    path : path
+        CSV, TSV, JSONL (all may be gzipped) or Parquet.
+    layout : Wide or Long, optional
+        Wide with person ids in the first column by default. JSON lines that hold `subject_id`
+        and `responses` (the py-irt form) are read as they are.
+    key : path or mapping, optional
+        The gold label of each item, or the file that holds them (`read_key`).
+    coding : Coding, optional
+        What the cells mean: label map, missing words, order.
+    text : TextFormat, optional
+        Separator, decimal mark, encoding, header.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read.
+    ResponseError
+        If the answers have no single meaning; the message names file, place and remedy.
+    """
+    columns = read_columns(path, text=text)
+    gold = read_key(key, text) if isinstance(key, (str, Path)) else key
+    text = text or TextFormat()
+    if not text.header and isinstance(layout, Wide) and layout.person is None:
+        columns = [_renamed(column, f"i{n}") for n, column in enumerate(columns, start=1)]
+    if not text.header and isinstance(layout, Long):
+        names = (layout.person, layout.item, layout.answer)
+        columns = [_renamed(c, name) for c, name in zip(columns, names, strict=False)]
+    try:
+        return Responses.from_columns(columns, layout=layout, key=gold, coding=coding)
+    except ResponseError as error:
+        raise ResponseError(f"{path}: {error}") from error
+
+
+def _renamed(column: Column, name: str) -> Column:
+    return Column(name, column.index, column.values)
+
+
+def read_key(path: str | Path, text: TextFormat | None = None) -> dict[str, str]:
+    """Read the gold label of each item: `item,label`, separated by commas, tabs or blanks.
+
+    A first line whose first field is `item` is a header. An empty label stays empty.
+
+    Raises
+    ------
+    ResponseError
+        If a line has more than two fields, or an item two lines.
+    """
+    encoding = (text or TextFormat()).encoding
+    key: dict[str, str] = {}
+    lines = decoded(read_bytes(path), encoding).splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        item, label = _key_line(line, f"{path}: line {number}")
+        if number == 1 and item.lower() == "item":
+            continue
+        if item in key:
+            how = "twice" if key[item] == label else "with two labels"
+            raise ResponseError(f"{path}: line {number} names item {shown(item)} {how}.")
+        key[item] = label
+    if not key:
+        raise ResponseError(f"{path} is empty: it holds no key.")
+    return key
+
+
+def _key_line(line: str, place: str) -> tuple[str, str]:
+    separator = next((mark for mark in ",\t;" if mark in line), None)
+    fields = [field.strip().strip('"') for field in line.split(separator)]
+    if len(fields) == 1:
+        fields.append("")
+    if len(fields) != 2 or not fields[0]:
+        raise ResponseError(f"{place} should hold an item and its label, but is {shown(line)}.")
+    return fields[0], fields[1]
+
+
+def read_decisions(path: str | Path) -> list[Decision]:
+    """Read an analyst's decisions: a table with the columns item, decision, reason.
+
+    Raises
+    ------
+    ResponseError
+        If a column is absent, a decision is neither keep nor drop, or a reason is empty.
+    """
+    table = read_table(path)
+    lacking = [name for name in ("item", "decision", "reason") if name not in table.columns]
+    if lacking:
+        raise ResponseError(
+            f"{path} has no column {listing(lacking)}; it should hold item, decision and reason."
+        )
+    columns = (table[name].fillna("").astype(str) for name in ("item", "decision", "reason"))
+    try:
+        return [Decision(*row) for row in zip(*columns, strict=True)]
+    except ResponseError as error:
+        raise ResponseError(f"{path}: {error}") from error
+
+
+def read_list(path: str | Path) -> list[str]:
+    """Read names, one a line; blank lines are left out."""
+    lines = decoded(read_bytes(path)).splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def write_calibration(calibration: Calibration, path: str | Path) -> None:
+    """Write a calibration as JSON, atomically."""
+    write_json(sealed(calibration_document(calibration)), path)
+
+
+def read_calibration(path: str | Path) -> Calibration:
+    """Read a calibration that `write_calibration` wrote.
+
+    Raises
+    ------
+    ScaleError
+        If the file was changed or damaged, or a field is missing, unknown or out of range.
+    """
+    document = unsealed(read_json(path), path)
+    try:
+        return calibration_from(document)
+    except ScaleError as error:
+        raise ScaleError(f"{path}: {error}") from error
+
+
+def write_scale(scale: EvaluationScale, path: str | Path) -> None:
+    """Write a scale as JSON, atomically."""
+    write_json(sealed(scale_document(scale)), path)
+
+
+def read_scale(path: str | Path) -> EvaluationScale:
+    """Read a scale that `write_scale` wrote.
+
+    Raises
+    ------
+    ScaleError
+        If the file was changed or damaged, or a field is missing, unknown or out of range.
+    """
+    document = unsealed(read_json(path), path)
+    try:
+        return scale_from(document)
+    except ScaleError as error:
+        raise ScaleError(f"{path}: {error}") from error

@@ -1,0 +1,154 @@
+"""Strict JSON: what irtkit writes, it reads back exactly, and anything else is refused.
+
+A sealed document carries the SHA-256 of its content, so that damage and edits are noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from irtkit.errors import FileError, ScaleError, shown
+from irtkit.io.files import kind_of, read_bytes, write_atomically
+
+MOST_BYTES = 256 * 2**20
+DEEPEST = 64
+SEAL = "sha256"
+
+
+def parsed(text: str) -> Any:
+    """Parse one JSON value, refusing what Python lets through.
+
+    Raises
+    ------
+    ScaleError
+        For NaN and Infinity, numbers beyond float64, repeated keys, deep nesting and bad syntax.
+    """
+    _check_depth(text)
+    try:
+        return json.loads(
+            text, parse_constant=_no_constant, object_pairs_hook=_unique, parse_float=_finite
+        )
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ScaleError(f"It is not complete JSON: {error}.") from None
+    except ValueError as error:
+        raise error if isinstance(error, ScaleError) else ScaleError(f"{error}.") from None
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read.
+    ScaleError
+        If it is no strict JSON object; the message names the file and the place.
+    """
+    content = read_bytes(path, most=MOST_BYTES)
+    kind = kind_of(content)
+    if kind is not None:
+        raise ScaleError(
+            f"{path} is {kind}, not JSON. irtkit reads JSON only and never unpickles."
+        )
+    if len(content) > MOST_BYTES:
+        raise ScaleError(f"{path} has {len(content):,} bytes; at most {MOST_BYTES:,} are read.")
+    try:
+        document = parsed(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ScaleError(f"{path} is not UTF-8 at byte {error.start}.") from None
+    except ScaleError as error:
+        raise ScaleError(f"{path}: {error}") from None
+    if not isinstance(document, dict):
+        raise ScaleError(f"{path} holds {type(document).__name__}, not an object with fields.")
+    return document
+
+
+def write_json(document: Mapping[str, Any], path: str | Path) -> None:
+    """Write a document atomically, always as the same bytes.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    """
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    except ValueError as error:
+        raise FileError(f"{path} cannot be written: a number is not finite ({error}).") from error
+    write_atomically(path, (text + "\n").encode())
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document with the hash of its content as its last field."""
+    return {**document, SEAL: _hash(document)}
+
+
+def unsealed(document: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """Check the seal and return the document without it.
+
+    Raises
+    ------
+    ScaleError
+        If it is absent or does not match.
+    """
+    content = {name: value for name, value in document.items() if name != SEAL}
+    if SEAL not in document:
+        raise ScaleError(f"{path}: The field {SEAL} is missing, so damage could go unnoticed.")
+    if document[SEAL] != _hash(content):
+        raise ScaleError(
+            f"{path} was changed after irtkit wrote it, or is damaged: its content does not match "
+            f"its field {SEAL}. Build it again, or use the original."
+        )
+    return content
+
+
+def _hash(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_depth(text: str) -> None:
+    depth, inside, escaped = 0, False, False
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    for character in text:
+        if inside:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                inside = False
+        elif character == '"':
+            inside = True
+        elif character in "[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise ScaleError(f"It is nested more than {DEEPEST} deep.")
+        elif character in "]}":
+            depth -= 1
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ScaleError(f"It holds {word}, which is not JSON; numbers must be finite.")
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ScaleError(f"It holds the number {word}, which is too large.")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ScaleError(f"The field {shown(name)} stands twice in one object.")
+        found[name] = value
+    return found

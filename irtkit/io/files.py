@@ -1,0 +1,217 @@
+"""Opening and writing files so that nothing hangs, nothing is read half, nothing is lost.
+
+Reading refuses whatever is not a regular file, damaged or oversized compression, and files that
+change meanwhile. Writing is atomic: a temporary file in the same folder, fsync, rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import shutil
+import stat
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from irtkit.errors import FileError
+
+GZIP = b"\x1f\x8b"
+MOST_DECOMPRESSED = 4 * 2**30
+MEMORY_PER_BYTE = 3  # reading a table needs about so many times its size
+CHUNK = 2**22
+KINDS = {
+    b"PAR1": "a Parquet file",
+    b"\x89HDF": "an HDF5 file",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel file",
+    b"ARROW1": "an Arrow file",
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x03": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"SQLite": "an SQLite database",
+}
+
+
+def kind_of(content: bytes) -> str | None:
+    """Name the type of a file that is not text by its first bytes, or None."""
+    if content.startswith(b"PK\x03\x04") and b"xl/" in content[:4096]:
+        return "an Excel workbook (xlsx)"
+    return next((kind for magic, kind in KINDS.items() if content.startswith(magic)), None)
+
+
+def read_bytes(path: str | Path, *, most: int = MOST_DECOMPRESSED) -> bytes:
+    """Read a whole file, decompressing gzip.
+
+    Parameters
+    ----------
+    path : path
+    most : int
+        Largest size in bytes after decompression.
+
+    Raises
+    ------
+    FileError
+        If it is no regular file, cannot be read, is damaged, larger than memory, or changes
+        while it is read.
+    """
+    path = Path(path)
+    before = _regular(path)
+    _check_memory(path, before.st_size)
+    try:
+        content = path.read_bytes()
+        after = path.stat()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise FileError(f"{path} changed while it was read. Wait until it is complete.")
+    return _decompressed(path, content, most) if content.startswith(GZIP) else content
+
+
+def _regular(path: Path) -> os.stat_result:
+    """Stat a file, refusing what would hang or is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        what = "is a link to nothing" if path.is_symlink() else "does not exist"
+        raise FileError(f"{path} {what}. Check the name.") from error
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+    if not stat.S_ISREG(found.st_mode):
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+        raise FileError(f"{path} is {what}, not a file. Name a file.")
+    return found
+
+
+def _check_memory(path: Path, size: int) -> None:
+    pages = os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else 2**40
+    free = pages * os.sysconf("SC_PAGE_SIZE") if pages < 2**40 else 2**60
+    needed = size * MEMORY_PER_BYTE
+    if needed > free:
+        raise FileError(
+            f"{path} has {size / 2**30:,.1f} GiB; reading it needs about {needed / 2**30:,.1f} GiB "
+            f"of memory and {free / 2**30:,.1f} GiB are free. Split it, or write it as Parquet."
+        )
+
+
+def _decompressed(path: Path, content: bytes, most: int) -> bytes:
+    parts, size = [], 0
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            while part := stream.read(CHUNK):
+                size += len(part)
+                if size > most:
+                    raise FileError(
+                        f"{path} unpacks to more than {most / 2**20:,.0f} MiB, the limit. Unpack "
+                        "it yourself if that is right."
+                    )
+                parts.append(part)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileError(
+            f"The compressed file {path} is damaged after {size:,} unpacked bytes ({error}). "
+            "Nothing of it was used; fetch it again."
+        ) from error
+    return b"".join(parts)
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file so that at any moment the old or the new content is there, complete.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; the old file is intact and no temporary file is left.
+    """
+    path = Path(path)
+    handle = -1
+    temporary = ""
+    try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+        view = memoryview(content)
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+        os.close(handle)
+        handle = -1
+        os.replace(temporary, path)
+        temporary = ""
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {_reason(error)}.") from error
+    finally:
+        if handle >= 0:
+            os.close(handle)
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def write_folder_atomically(
+    folder: str | Path, files: Mapping[str, bytes], *, overwrite: bool = False
+) -> None:
+    """Write a folder of files, complete or not at all.
+
+    Parameters
+    ----------
+    folder : path
+    files : mapping
+        Relative name to content.
+    overwrite : bool
+        Replace an existing folder.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())) and not overwrite:
+        raise FileError(f"{folder} exists. Say --overwrite to replace it, or choose another name.")
+    temporary = ""
+    try:
+        temporary = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent)
+        os.chmod(temporary, 0o777 & ~_umask())
+        for name, content in files.items():
+            target = Path(temporary) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, content)
+        if folder.exists():
+            aside = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.old.", dir=folder.parent)
+            os.rename(folder, Path(aside) / "old")
+            os.rename(temporary, folder)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            os.rename(temporary, folder)
+        temporary = ""
+        _sync_folder(folder.parent)
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{folder} cannot be written: {_reason(error)}.") from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last: POSIX wants the folder synced too."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

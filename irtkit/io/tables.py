@@ -1,0 +1,183 @@
+"""Tables of any supported kind -> columns, and tables -> files.
+
+Text is parsed in `text.py`; Parquet by pyarrow, an extra; JSON lines here.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+from irtkit.coding import Column, column_of, column_of_series
+from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
+from irtkit.io.documents import parsed
+from irtkit.io.files import kind_of, read_bytes, write_atomically
+from irtkit.io.text import TextFormat, decoded, text_columns
+
+PARQUET = b"PAR1"
+NEEDS_PYARROW = "needs pyarrow: pip install -c constraints.txt 'irtkit[parquet]'"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def read_columns(path: str | Path, *, text: TextFormat | None = None) -> list[Column]:
+    """Read a table (CSV, TSV, JSONL, Parquet; text also gzipped) as columns of cells.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or is not what its name says.
+    ResponseError
+        If the table in it is malformed; the message names the line.
+    """
+    path = Path(path)
+    content = read_bytes(path)
+    name = path.name.removesuffix(".gz").lower()
+    try:
+        if name.endswith((".parquet", ".pq")) or content.startswith(PARQUET):
+            return parquet_columns(content)
+        if name.endswith((".jsonl", ".jsonlines", ".ndjson")):
+            return record_columns(records(content, (text or TextFormat()).encoding))
+        return text_columns(content, text or TextFormat(), tabs=name.endswith(".tsv"))
+    except (FileError, ResponseError) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def records(content: bytes, encoding: str = "utf-8") -> list[dict[str, Any]]:
+    """Parse JSON lines: one object a line, blank lines left out.
+
+    Raises
+    ------
+    ResponseError
+        Naming the line that is no JSON object.
+    """
+    found = []
+    for number, line in enumerate(decoded(content, encoding).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = parsed(line)
+        except ScaleError as error:
+            raise ResponseError(f"Line {number}: {error}") from None
+        if not isinstance(value, dict):
+            raise ResponseError(f"Line {number} is no object with fields: {shown(line)}.")
+        found.append(value)
+    if not found:
+        raise ResponseError("The file is empty: it holds no respondents.")
+    return found
+
+
+def record_columns(rows: list[dict[str, Any]]) -> list[Column]:
+    """Turn records into columns; a field that a record lacks is an empty cell.
+
+    The fields of an object inside a record (`responses` of py-irt, `probabilities`) become
+    columns of their own.
+    """
+    flat = [_flattened(row, number) for number, row in enumerate(rows, start=1)]
+    names = dict.fromkeys(name for row in flat for name in row)
+    columns = []
+    for name in names:
+        cells = np.empty(len(flat), dtype=object)
+        cells[:] = [row.get(name) for row in flat]
+        strange = [c for c in cells if isinstance(c, (list, dict))]
+        if strange:
+            raise ResponseError(f"The field {shown(name)} holds a list or an object, no answer.")
+        columns.append(column_of(name, cells))
+    return columns
+
+
+def _flattened(row: dict[str, Any], number: int) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        inner = value if isinstance(value, dict) else {name: value}
+        for part, cell in inner.items():
+            if part in flat:
+                raise ResponseError(f"Record {number} gives {shown(part)} twice.")
+            flat[part] = cell
+    return flat
+
+
+def parquet_columns(content: bytes) -> list[Column]:
+    """Parse Parquet.
+
+    Raises
+    ------
+    FileError
+        If it is not Parquet, damaged, or pyarrow is absent.
+    """
+    if not content.startswith(PARQUET):
+        seen = kind_of(content) or "text" if _is_text(content) else kind_of(content) or "unknown"
+        raise FileError(f"The file is named Parquet but is {seen}. Name it as what it is.")
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise FileError(f"Reading Parquet {NEEDS_PYARROW}") from error
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise FileError(f"The Parquet file is damaged: {str(error).splitlines()[0]}.") from error
+    frame = nw.from_native(table, eager_only=True)
+    return [
+        column_of_series(str(name), frame[:, place]) for place, name in enumerate(frame.columns)
+    ]
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content[:4096].decode()
+    except UnicodeDecodeError as error:
+        return error.start > 4090
+    return True
+
+
+def read_table(path: str | Path, *, text: TextFormat | None = None) -> pd.DataFrame:
+    """Read a table of texts and numbers as a DataFrame of its cells as written."""
+    columns = read_columns(path, text=text)
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        raise ResponseError(f"{path}: a column is named twice among {listing(names, 12)}.")
+    return pd.DataFrame(
+        {
+            column.name: pd.Series(
+                np.array([*column.values, None], dtype=object)[column.index], dtype=object
+            )
+            for column in columns
+        }
+    )
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table atomically, as CSV or, where the name ends in .parquet, as Parquet.
+
+    The index is written first. In CSV, text that a spreadsheet would run as a formula gets a
+    leading apostrophe.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    """
+    path = Path(path)
+    flat = frame.reset_index() if frame.index.names != [None] else frame
+    if path.suffix == ".parquet":
+        buffer = io.BytesIO()
+        try:
+            flat.to_parquet(buffer, index=False, engine="pyarrow")
+        except ImportError as error:
+            raise FileError(f"Writing Parquet {NEEDS_PYARROW}") from error
+        write_atomically(path, buffer.getvalue())
+        return
+    safe = flat.rename(columns=_escaped)
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [_escaped(value) for value in safe[name]]
+    write_atomically(path, safe.to_csv(index=False, lineterminator="\n").encode())
+
+
+def _escaped(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
