@@ -129,7 +129,7 @@ ESTIMATION_OPTIONS = [
 Command = Callable[..., None]
 
 
-def with_options(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+def with_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
     """Add a list of options to a command, in order."""
 
     def add(command: Command) -> Command:
@@ -184,8 +184,10 @@ def _vacant(path: str | None, overwrite: bool) -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="irtkit")
 def cli() -> None:
-    """Item Response Theory: calibrate items, screen them into an evaluation scale, place people
-    and models on it, export fine-tuning data.
+    r"""Item Response Theory from answers to evaluation scales.
+
+    Calibrate items, screen them into a scale, place people and models on it, export fine-tuning
+    data.
 
     \b
     A whole run:

@@ -134,15 +134,20 @@ def _fate(items: list[str], gone: dict[str, str]) -> str:
 
 def _score_models(scales: dict[str, EvaluationScale], items: pd.DataFrame, folder: Path) -> None:
     """Score three invented models on each scale and show their abilities."""
-    tables = []
+    shown: dict[str, dict[str, str]] = {}
     for topic, scale in scales.items():
         table = scale_score(_models(scale, items), scale).table()
         write_table(table, folder / f"{topic}.scores.csv")
-        table.insert(0, "scale", topic)
-        tables.append(table)
-    columns = ["scale", "theta", "standard_error", "percentile", "percentile_low"]
-    columns += ["percentile_high", "percentile_empirical", "at_ceiling"]
-    terminal.show_table(pd.concat(tables)[columns], "\nThree invented models on the scales")
+        shown[topic] = {
+            str(name): f"{row['percentile']:.1f} ({row['percentile_low']:.1f} to "
+            f"{row['percentile_high']:.1f}){' *' if row['at_ceiling'] else ''}"
+            for name, row in table.iterrows()
+        }
+    terminal.show_table(
+        pd.DataFrame(shown).T.rename_axis("scale"),
+        "\nPercentile of three invented models (95% interval)",
+    )
+    terminal.say("* at the ceiling: every answer right, so only the interval means anything.")
 
 
 def _models(scale: EvaluationScale, items: pd.DataFrame) -> Responses:

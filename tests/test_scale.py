@@ -201,7 +201,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "message"), REFUSED, ids=[f"{'.'.join(map(str, p))}={v!r:.20}" for p, v, _ in REFUSED]
+    ("path", "value", "message"),
+    REFUSED,
+    ids=[f"{'.'.join(map(str, p))}={v!r:.20}" for p, v, _ in REFUSED],
 )
 def test_reading_is_strict_and_names_the_place(scale, path, value, message):
     document = change(scale_document(scale), path, value)

@@ -111,8 +111,8 @@ def test_partner_goes_where_the_analyst_keeps_a_member_of_a_pair(planted):
 def test_decisions_that_make_no_sense_are_refused(planted):
     with pytest.raises(ResponseError, match=r"'i99'.*not answered"):
         screen(planted, TwoPL(), RULES, decisions=[Decision("i99", "drop", "x")])
+    twice = [Decision("i1", "drop", "x"), Decision("i1", "keep", "y")]
     with pytest.raises(ResponseError, match="two decisions"):
-        twice = [Decision("i1", "drop", "x"), Decision("i1", "keep", "y")]
         screen(planted, TwoPL(), RULES, decisions=twice)
     with pytest.raises(ResponseError, match="no reason"):
         Decision("i1", "drop", " ")
@@ -205,7 +205,9 @@ def test_crowd_group_4_neutral_flags_two_pairs_and_passes_without_items_17_and_2
     assert (pairs["p_adjusted"] < 0.01).all()
     assert set(result.dropped["rule"]) == {"analyst"}
     assert len(result.kept) == 28
-    assert score(result.responses, result.calibration).theta.max() == pytest.approx(1.47, abs=0.005)
+    assert score(result.responses, result.calibration).theta.max() == pytest.approx(
+        1.47, abs=0.005
+    )
 
 
 def test_standard_errors_are_computed_once_at_the_end(planted):

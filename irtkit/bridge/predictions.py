@@ -105,7 +105,7 @@ def _most_probable(known: dict[str, Column]) -> tuple[Column, tuple[str, ...]]:
     top = table.max(axis=1, where=~np.isnan(table), initial=-1.0)
     ties = int(((table == top[:, None]).sum(axis=1) > 1)[~empty].sum())
     choice = np.where(empty, -1, np.nan_to_num(table, nan=-1.0).argmax(axis=1)).astype(np.int32)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if ties:
         notes = (
             f"{count(ties, 'row')} with equal largest probabilities: the first label counts.",

@@ -45,8 +45,8 @@ def local_dependence(
     -------
     DataFrame
         Indexed by (item_1, item_2): q3, q3_adjusted (minus the mean of all pairs), ld_x2, df, p,
-        p_adjusted, cramer_v (negative where gamma of the table is below gamma of the model). A pair
-        that nobody answered both of is NaN throughout.
+        p_adjusted, cramer_v (negative where gamma of the table is below gamma of the model). A
+        pair that nobody answered both of is NaN throughout.
 
     Raises
     ------

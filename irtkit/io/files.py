@@ -94,9 +94,10 @@ def _check_memory(path: Path, size: int) -> None:
     free = pages * os.sysconf("SC_PAGE_SIZE") if pages < 2**40 else 2**60
     needed = size * MEMORY_PER_BYTE
     if needed > free:
+        gigabytes, wanted, spare = (f"{n / 2**30:,.1f} GiB" for n in (size, needed, free))
         raise FileError(
-            f"{path} has {size / 2**30:,.1f} GiB; reading it needs about {needed / 2**30:,.1f} GiB "
-            f"of memory and {free / 2**30:,.1f} GiB are free. Split it, or write it as Parquet."
+            f"{path} has {gigabytes}; reading it needs about {wanted} of memory and {spare} are "
+            "free. Split it, or write it as Parquet."
         )
 
 

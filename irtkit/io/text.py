@@ -120,8 +120,8 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
         line = content[: error.start].count(b"\n") + 1
         seen = content[error.start : error.start + 4].hex(" ")
         raise FileError(
-            f"The bytes {seen} at offset {error.start} (line {line}) are not {encoding}. Say which "
-            "encoding it is (for example --encoding latin-1), or save the file as UTF-8."
+            f"The bytes {seen} at offset {error.start} (line {line}) are not {encoding}. Say "
+            "which encoding it is (for example --encoding latin-1), or save the file as UTF-8."
         ) from error
     if "\x00" in body:
         line = body[: body.index("\x00")].count("\n") + 1
@@ -162,15 +162,15 @@ def _check_width(names: list[str], body: str, separator: str) -> None:
     if len(names) > MOST_COLUMNS:
         lines = body.count("\n") + 1
         raise ResponseError(
-            f"The table has {len(names):,} columns and {lines:,} lines; reading it would need about "
-            f"{len(names) * (lines * 2 + 2000) / 2**30:.1f} GiB. A wide table may have "
+            f"The table has {len(names):,} columns and {lines:,} lines; reading it would need "
+            f"about {len(names) * (lines * 2 + 2000) / 2**30:.1f} GiB. A wide table may have "
             f"{MOST_COLUMNS:,} columns: use the long layout, or transpose it."
         )
     if len(names) > 1:
         return
-    lines = body.split("\n", LINES_TO_GUESS)[:LINES_TO_GUESS]
+    start = body.split("\n", LINES_TO_GUESS)[:LINES_TO_GUESS]
     for other in OTHER_SEPARATORS + ((",",) if separator != "," else ()):
-        numbers = {line.count(other) for line in lines}
+        numbers = {line.count(other) for line in start}
         if len(numbers) == 1 and numbers != {0}:
             raise ResponseError(
                 f"The table has one column {shown(names[0])}, but each line holds "
