@@ -127,6 +127,22 @@ ESTIMATION_OPTIONS = [
     click.option("--tolerance", default=1e-6, show_default=True, help="Largest move at the end."),
 ]
 Command = Callable[..., None]
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+HELP = """Item Response Theory from answers to evaluation scales.
+
+Calibrate items, screen them into a scale, place people and models on it, export fine-tuning data.
+
+\b
+A whole run:
+  irtkit screen answers.csv --key key.csv -o scale.json --log log.csv
+  irtkit score scale.json model.jsonl -o scores.csv
+  irtkit export scale.json --texts items.jsonl --target crowd -o finetuning/
+
+\b
+`irtkit demo` shows it on simulated crowd answers.
+Exit codes: 2 unusable content, 3 failed estimation, 4 unreadable or unwritable file,
+130 interrupted, 143 terminated.
+"""
 
 
 def with_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
@@ -181,25 +197,13 @@ def _vacant(path: str | None, overwrite: bool) -> None:
         raise FileError(f"{path} exists. Say --overwrite to replace it, or choose another name.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(help=HELP, context_settings=SETTINGS)
 @click.version_option(package_name="irtkit")
 def cli() -> None:
-    r"""Item Response Theory from answers to evaluation scales.
-
-    Calibrate items, screen them into a scale, place people and models on it, export fine-tuning
-    data.
-
-    \b
-    A whole run:
-      irtkit screen answers.csv --key key.csv --preset lalor2016 -o scale.json --log log.csv
-      irtkit score scale.json model.jsonl -o scores.csv
-      irtkit export scale.json --texts items.jsonl --target crowd -o finetuning/
-
-    `irtkit demo` shows it on simulated crowd answers.
-    """
+    """Hold the commands; each is a function below."""
 
 
-@cli.command("calibrate")
+@cli.command("calibrate", short_help="Estimate item parameters.")
 @click.argument("answers")
 @with_answers
 @with_options(ESTIMATION_OPTIONS)
@@ -250,14 +254,15 @@ def calibrate_command(
             }
         )
         return
-    terminal.show_table(table, f"{model} calibration of {len(table)} items")
+    shown = table[["discrimination", "se_discrimination", "difficulty", "se_difficulty", "state"]]
+    terminal.show_table(shown, f"{model} calibration of {len(table)} items")
     terminal.say(
         f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} EM cycles, "
         f"{result.n_persons:g} persons; written to {output}"
     )
 
 
-@cli.command("diagnose")
+@cli.command("diagnose", short_help="Test the fit of items and pairs.")
 @click.argument("answers")
 @click.argument("calibration")
 @with_answers
@@ -311,7 +316,7 @@ def _decisions(path: str | None, keep: Sequence[str], drop: Sequence[str]) -> li
     return found
 
 
-@cli.command("screen")
+@cli.command("screen", short_help="Drop poor items, freeze the rest as a scale.")
 @click.argument("answers")
 @with_answers
 @with_options(ESTIMATION_OPTIONS)
@@ -374,7 +379,7 @@ def screen_command(
     terminal.say("The fit of the kept items is post-selection: confirm it on new answers.")
 
 
-@cli.command("score")
+@cli.command("score", short_help="Place models on a scale.")
 @click.argument("scale")
 @click.argument("predictions", nargs=-1, required=True)
 @with_options([*LABEL_OPTIONS, *TEXT_OPTIONS])
@@ -420,12 +425,13 @@ def score_command(
             {"scale": known.name, "scores": terminal.records(table), "notes": notes}
         )
         return
-    terminal.show_table(table, f"Abilities on '{known.name}', {len(known.items)} items")
+    shown = table.drop(columns="percentile_empirical_se")
+    terminal.show_table(shown, f"Abilities on '{known.name}', {len(known.items)} items")
     if table["at_ceiling"].any() or table["at_floor"].any():
         terminal.say("At the ceiling (floor) all answers are right (wrong): read the interval.")
 
 
-@cli.command("export")
+@cli.command("export", short_help="Write a fine-tuning set.")
 @click.argument("scale")
 @click.option("--texts", required=True, type=click.Path(), help="Table of item,text[,text_pair].")
 @click.option("--target", type=click.Choice(TARGETS), default="gold", show_default=True)
@@ -452,7 +458,7 @@ def export_command(
     terminal.say(f"{len(examples.rows)} examples with {target} targets written to {output}")
 
 
-@cli.command("simulate")
+@cli.command("simulate", short_help="Draw answers from a model.")
 @MODEL
 @click.option("--persons", type=click.IntRange(1), required=True)
 @click.option("--items", type=click.IntRange(1), required=True)
@@ -485,7 +491,7 @@ def simulate_command(
     terminal.say(f"{persons:,} persons x {items:,} items written to {output}")
 
 
-@cli.command("demo")
+@cli.command("demo", short_help="Run the whole chain on simulated answers.")
 @click.option("-o", "--output", default="irtkit-demo", show_default=True, help="Folder to fill.")
 def demo_command(output: str) -> None:
     """Run the whole chain on embedded, simulated crowd answers and compare with what was planted.

@@ -109,18 +109,18 @@ def _compare_with_planted(screenings: dict[str, Screening]) -> None:
     for pair in truth["dependent_pairs"]:
         seen = flags[(flags["rule"] == "ld_x2") & flags["item"].isin(pair)]
         named = seen[[any(item in reason for item in pair) for reason in seen["reason"]]]
-        found = "flagged by ld_x2" if len(named) else "not flagged"
-        rows.append(("dependent pair", " + ".join(pair), found, _fate(pair, gone)))
+        verdict = "flagged by ld_x2" if len(named) else "not flagged"
+        rows.append(("dependent pair", " + ".join(pair), verdict, _fate(pair, gone)))
     for item in truth["misfitting_items"]:
-        seen = sorted(set(flags[flags["item"] == item]["rule"]))
-        found = f"flagged by {', '.join(seen)}" if seen else "not flagged"
-        rows.append(("folded curve", item, found, _fate([item], gone)))
+        by = sorted(set(flags[flags["item"] == item]["rule"]))
+        verdict = f"flagged by {', '.join(by)}" if by else "not flagged"
+        rows.append(("folded curve", item, verdict, _fate([item], gone)))
     planted = {item for pair in truth["dependent_pairs"] for item in pair}
     planted |= set(truth["misfitting_items"])
     others = [item for item in gone if item not in planted]
     rows.append(("nothing", f"{120 - len(planted)} other items", "", _fate(others, gone)))
-    table = pd.DataFrame(rows, columns=["planted", "item", "found", "outcome"])
-    terminal.show_table(table.set_index("planted"), "\nPlanted and found")
+    found = pd.DataFrame(rows, columns=["planted", "item", "found", "outcome"])
+    terminal.show_table(found.set_index("planted"), "\nPlanted and found")
     terminal.say(
         f"{len(truth['spammers'])} spammers were planted too; they stay in, and person fit, which "
         "would look for them, is not part of this version."

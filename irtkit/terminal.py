@@ -14,17 +14,35 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 MOST_ROWS = 40
+WIDE = 6  # columns beyond which long ids are cut rather than folded
+PIPE_WIDTH = 160  # columns, where the output is no terminal
+SHORT = {  # headers that would make a table wider than its numbers
+    "discrimination": "discrim.",
+    "standard_error": "SE",
+    "se_discrimination": "SE discrim.",
+    "se_difficulty": "SE diff.",
+    "se_intercept": "SE interc.",
+    "percentile_low": "low",
+    "percentile_high": "high",
+    "percentile_empirical": "empir.",
+    "percentile_midrank": "midrank",
+    "n_answered": "n",
+    "at_ceiling": "ceiling",
+    "at_floor": "floor",
+    "p_adjusted": "p adj.",
+}
 
 
 def out() -> Console:
     """Console on standard output."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=False)
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, highlight=False, width=width)
 
 
 def err() -> Console:
@@ -49,7 +67,13 @@ def show_table(frame: pd.DataFrame, title: str, *, most: int = MOST_ROWS) -> Non
     table = Table(title=Text(title), title_justify="left", header_style="bold", box=None)
     for name in flat.columns:
         numeric = pd.api.types.is_numeric_dtype(flat[name])
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
+        header = SHORT.get(str(name), str(name).replace("_", " "))
+        side: JustifyMethod = "right" if numeric else "left"
+        how: OverflowMethod = "ellipsis" if len(flat.columns) > WIDE else "fold"
+        least = None if numeric else 12
+        table.add_column(
+            Text(header), justify=side, overflow=how, no_wrap=numeric, min_width=least
+        )
     for row in flat.head(most).itertuples(index=False):
         table.add_row(*(Text(cell(value)) for value in row))
     out().print(table)
