@@ -184,7 +184,8 @@ def trimmed_note(before: Sequence[Column], after: Sequence[Column]) -> list[str]
     for old, new in zip(before, after, strict=True):
         for value in old.values:
             word = value.strip() if isinstance(value, str) else ""
-            if value not in new.values and INTEGER.fullmatch(word):
+            odd = INTEGER.fullmatch(word) and value != str(int(word.partition(".")[0]))
+            if odd and new.values:
                 return [f"Numbers written like {shown(value)} were read as whole codes."]
     return []
 

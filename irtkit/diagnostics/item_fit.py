@@ -64,7 +64,7 @@ def item_fit(
     return pd.DataFrame(
         {
             "s_x2": np.where(df > 0, statistic, np.nan),
-            "df": df,
+            "df": df.astype(np.int64),
             "p": p,
             "p_adjusted": adjust(p, adjustment),
             "rmsea": rmsea,

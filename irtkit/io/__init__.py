@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from irtkit.coding import Coding, Column
-from irtkit.errors import ResponseError, ScaleError, listing, shown
+from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
@@ -100,8 +100,7 @@ def read_key(path: str | Path, text: TextFormat | None = None) -> dict[str, str]
     """
     encoding = (text or TextFormat()).encoding
     key: dict[str, str] = {}
-    lines = decoded(read_bytes(path), encoding).splitlines()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path, encoding), start=1):
         if not line.strip():
             continue
         item, label = _key_line(line, f"{path}: line {number}")
@@ -149,8 +148,15 @@ def read_decisions(path: str | Path) -> list[Decision]:
 
 def read_list(path: str | Path) -> list[str]:
     """Read names, one a line; blank lines are left out."""
-    lines = decoded(read_bytes(path)).splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    return [line.strip() for line in _lines(path) if line.strip()]
+
+
+def _lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
+    content = read_bytes(path)
+    try:
+        return decoded(content, encoding).splitlines()
+    except FileError as error:
+        raise FileError(f"{path}: {error}") from error
 
 
 def write_calibration(calibration: Calibration, path: str | Path) -> None:

@@ -140,8 +140,8 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             view = view[os.write(handle, view) :]
         os.fchmod(handle, mode)
         os.fsync(handle)
-        os.close(handle)
-        handle = -1
+        open_handle, handle = handle, -1
+        os.close(open_handle)
         os.replace(temporary, path)
         temporary = ""
         _sync_folder(path.parent)

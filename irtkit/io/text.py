@@ -1,17 +1,21 @@
 """Delimited text -> columns: CSV, TSV and their relatives.
 
-The bytes are checked first (type, encoding, separators on each line, quotes), so that the fast
-parser afterwards cannot guess wrong. Cells stay text; what they mean is `coding.py`.
+Strict on type, encoding, quotes and the number of cells on each line. Cells stay text, numbered
+by their distinct values; what they mean is `coding.py`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
 from irtkit.coding import Column
 from irtkit.errors import FileError, ResponseError, count, listing, shown
@@ -20,6 +24,10 @@ from irtkit.io.files import kind_of
 MOST_COLUMNS = 100_000
 OTHER_SEPARATORS = (";", "\t", "|")
 LINES_TO_GUESS = 5
+BLOCK_ROWS = 10_000
+
+Row = tuple[int, list[str]]
+Places = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +70,77 @@ def text_columns(content: bytes, text: TextFormat, *, tabs: bool = False) -> lis
         If the table is empty, ragged or wrongly quoted; the message names the line.
     """
     separator = text.separator or ("\t" if tabs else ",")
-    body = decoded(content, text.encoding).replace("\r\n", "\n").replace("\r", "\n")
-    body = body.rstrip("\n")
+    if len(separator) != 1:
+        raise ResponseError(f"The separator {shown(separator)} should be a single character.")
+    body = decoded(content, text.encoding).replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
     if not body.strip():
         raise ResponseError("The file is empty: it holds no respondents.")
-    quoted = '"' in body
-    names = _first_record(body, separator)
+    rows = _quoted_rows(body, separator) if '"' in body else _plain_rows(body, separator)
+    line, first = next(rows)
+    _check_first_line(first, body, separator)
     if text.header:
-        _check_names(names)
-    _check_width(names, body, separator)
-    if quoted:
-        _check_records(body, separator, len(names))
-    else:
-        _check_lines(body, separator, len(names))
-    frame = pd.read_csv(
-        io.StringIO(body),
-        sep=separator,
-        header=None,
-        skiprows=_lines_of_header(body, separator) if text.header else 0,
-        names=list(range(len(names))),
-        dtype="category",
-        na_filter=False,
-        skip_blank_lines=False,
-        engine="c",
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-        index_col=False,
-    )
-    if not text.header:
-        names = ["person", *(f"i{n}" for n in range(1, len(names)))]
-    return [_column(name, frame[n], text.decimal) for n, name in enumerate(names)]
+        _check_names(first)
+        return _encoded(rows, first, text.decimal)
+    names = ["person", *(f"i{n}" for n in range(1, len(first)))]
+    return _encoded(chain([(line, first)], rows), names, text.decimal)
+
+
+def _plain_rows(body: str, separator: str) -> Iterator[Row]:
+    """Yield the line number and the cells of each row; there are no quotes."""
+    for number, line in enumerate(body.split("\n"), start=1):
+        yield number, line.split(separator)
+
+
+def _quoted_rows(body: str, separator: str) -> Iterator[Row]:
+    """Yield the line number where each row begins, and its cells."""
+    reader = csv.reader(io.StringIO(body), delimiter=separator, strict=True)
+    line = 1
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ResponseError(
+                f"The quotes do not match ({error}): a quote opened on line {line} is not closed, "
+                "or a quote inside a cell is not doubled."
+            ) from None
+        yield line, cells or [""]
+        line = reader.line_num + 1
+
+
+def _encoded(rows: Iterable[Row], names: list[str], decimal: str) -> list[Column]:
+    """Number the distinct cells of each column, a block of rows at a time."""
+    seen: list[dict[str, int]] = [defaultdict(itertools.count().__next__) for _ in names]
+    index: list[list[Places]] = [[] for _ in names]
+    rows = iter(rows)
+    while block := list(itertools.islice(rows, BLOCK_ROWS)):
+        for line, cells in block:
+            if len(cells) != len(names):
+                raise ResponseError(
+                    f"Line {line} has {count(len(cells), 'field')}, the header has {len(names)}. "
+                    "Every row needs a cell for every column; leave it empty where there is no "
+                    "answer."
+                )
+        for number, column in enumerate(zip(*(cells for _, cells in block), strict=True)):
+            places = map(seen[number].__getitem__, column)
+            index[number].append(np.fromiter(places, dtype=np.int32, count=len(block)))
+    return [
+        Column(
+            name,
+            np.concatenate(parts) if parts else np.empty(0, np.int32),
+            tuple(_with_point(word, decimal) for word in words),
+        )
+        for name, parts, words in zip(names, index, seen, strict=True)
+    ]
+
+
+def _with_point(word: str, decimal: str) -> str:
+    """Write a number with a decimal point; leave other words alone."""
+    if decimal == "." or word.count(decimal) != 1:
+        return word
+    pointed = word.replace(decimal, ".")
+    return pointed if _is_number(pointed) else word
 
 
 def decoded(content: bytes, encoding: str = "utf-8") -> str:
@@ -129,19 +179,6 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
     return body
 
 
-def _first_record(body: str, separator: str) -> list[str]:
-    try:
-        return next(csv.reader(io.StringIO(body), delimiter=separator, strict=True))
-    except csv.Error:
-        raise ResponseError("The quote opened on line 1 is never closed properly.") from None
-
-
-def _lines_of_header(body: str, separator: str) -> int:
-    reader = csv.reader(io.StringIO(body), delimiter=separator)
-    next(reader)
-    return reader.line_num
-
-
 def _check_names(names: list[str]) -> None:
     seen: set[str] = set()
     repeated = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
@@ -158,7 +195,8 @@ def _check_names(names: list[str]) -> None:
         )
 
 
-def _check_width(names: list[str], body: str, separator: str) -> None:
+def _check_first_line(names: list[str], body: str, separator: str) -> None:
+    """Refuse a table that is too wide, or that another separator cuts better."""
     if len(names) > MOST_COLUMNS:
         lines = body.count("\n") + 1
         raise ResponseError(
@@ -169,63 +207,13 @@ def _check_width(names: list[str], body: str, separator: str) -> None:
     if len(names) > 1:
         return
     start = body.split("\n", LINES_TO_GUESS)[:LINES_TO_GUESS]
-    for other in OTHER_SEPARATORS + ((",",) if separator != "," else ()):
+    for other in {*OTHER_SEPARATORS, ","} - {separator}:
         numbers = {line.count(other) for line in start}
         if len(numbers) == 1 and numbers != {0}:
             raise ResponseError(
                 f"The table has one column {shown(names[0])}, but each line holds "
                 f"{numbers.pop()} {shown(other)}. Say --sep {shown(other)}."
             )
-
-
-def _check_lines(body: str, separator: str, width: int) -> None:
-    """Count the separators of each line at once; there are no quotes."""
-    raw = np.frombuffer(body.encode(), dtype=np.uint8)
-    ends = np.append(np.flatnonzero(raw == ord("\n")), len(raw))
-    if len(separator.encode()) != 1:
-        raise ResponseError(f"The separator {shown(separator)} should be a single character.")
-    marks = np.flatnonzero(raw == ord(separator))
-    fields = np.diff(np.searchsorted(marks, ends), prepend=0) + 1  # per line
-    wrong = np.flatnonzero(fields != width)
-    if len(wrong):
-        _refuse_ragged(int(wrong[0]) + 1, int(fields[wrong[0]]), width)
-
-
-def _check_records(body: str, separator: str, width: int) -> None:
-    """Walk over the records of a file with quotes, remembering where each began."""
-    reader = csv.reader(io.StringIO(body), delimiter=separator, strict=True)
-    start = 1
-    try:
-        for record in reader:
-            if len(record) != width:
-                _refuse_ragged(start, len(record), width)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise ResponseError(
-            f"The quotes do not match ({error}): a quote opened on line {start} is not closed, or "
-            "a quote inside a cell is not doubled."
-        ) from None
-
-
-def _refuse_ragged(line: int, found: int, width: int) -> None:
-    raise ResponseError(
-        f"Line {line} has {count(found, 'field')}, the header has {width}. Every row needs a cell "
-        "for every column; leave it empty where there is no answer."
-    )
-
-
-def _column(name: str, series: pd.Series, decimal: str) -> Column:
-    words = [str(word) for word in series.cat.categories]
-    if decimal != ".":
-        words = [
-            word.replace(decimal, ".") if _is_number_with(word, decimal) else word
-            for word in words
-        ]
-    return Column(name, series.cat.codes.to_numpy().astype(np.int32), tuple(words))
-
-
-def _is_number_with(word: str, decimal: str) -> bool:
-    return word.count(decimal) == 1 and _is_number(word.replace(decimal, "."))
 
 
 def _is_number(word: str) -> bool:

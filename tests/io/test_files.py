@@ -1,0 +1,163 @@
+"""Writing survives faults at every call, and kills at any moment; reading never hangs."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from irtkit.errors import FileError
+from irtkit.io.files import write_atomically, write_folder_atomically
+from irtkit.io.tables import read_table, write_table
+
+OLD, NEW = b"old content\n" * 50, b"new content\n" * 70
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_synced_before_the_rename_and_the_folder_after(tmp_path, monkeypatch):
+    calls = []
+    sync, rename = os.fsync, os.replace
+
+    def note_sync(handle):
+        kind = "folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "file"
+        calls.append(f"sync {kind}")
+        sync(handle)
+
+    def note_rename(source, target):
+        calls.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    write_atomically(tmp_path / "a", NEW)
+    assert calls == ["sync file", "rename", "sync folder"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR])
+@pytest.mark.parametrize("call", ["write", "fchmod", "fsync", "close", "replace", "open"])
+def test_fault_at_any_call_leaves_the_old_file_whole(tmp_path, monkeypatch, call, code):
+    path = tmp_path / "a"
+    path.write_bytes(OLD)
+    plain, broken = getattr(os, call), []
+
+    def fault(*given, **named):
+        if (not broken and call != "open") or (call == "open" and given[0] == tmp_path):
+            broken.append(call)
+            if call == "close":
+                plain(*given)
+            raise OSError(code, os.strerror(code))
+        return plain(*given, **named)
+
+    monkeypatch.setattr(os, call, fault)
+    with pytest.raises(FileError, match="cannot be written"):
+        write_atomically(path, NEW)
+    monkeypatch.undo()
+    assert broken
+    assert path.read_bytes() == (NEW if call == "open" else OLD)  # open: only the folder's sync
+    assert names(tmp_path) == ["a"]
+
+
+def test_short_writes_are_continued(tmp_path, monkeypatch):
+    plain = os.write
+    monkeypatch.setattr(os, "write", lambda handle, view: plain(handle, view[:7]))
+    write_atomically(tmp_path / "a", NEW)
+    assert (tmp_path / "a").read_bytes() == NEW
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from irtkit.io.files import write_atomically
+path = Path(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for content in (b"old content\\n" * 50, b"new content\\n" * 70):
+        write_atomically(path, content)
+"""
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_leaves_a_complete_file(tmp_path):
+    path = tmp_path / "a"
+    for attempt in range(12):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
+        ) as writer:
+            assert writer.stdout.readline() == b"ready\n"
+            time.sleep(0.002 + 0.007 * attempt)
+            writer.send_signal(signal.SIGKILL)
+        if path.exists():
+            assert path.read_bytes() in (OLD, NEW)
+    assert path.exists()
+
+
+def test_two_writers_leave_one_of_their_files_whole(tmp_path):
+    path = tmp_path / "a"
+    once = WRITER.replace("while True:", "for _ in range(60):")
+    writers = [subprocess.Popen([sys.executable, "-c", once, str(path)]) for _ in range(2)]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert path.read_bytes() == NEW
+    assert names(tmp_path) == ["a"]
+
+
+def test_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileError, match=r"gone.*cannot be written: No such file"):
+        write_atomically(tmp_path / "gone" / "a", NEW)
+
+
+def test_permissions_of_the_old_file_stay(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(OLD)
+    path.chmod(0o640)
+    write_atomically(path, NEW)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_folder_is_complete_or_absent(tmp_path, monkeypatch):
+    target = tmp_path / "set"
+    plain = os.replace
+
+    def fault(source, goal):
+        if str(goal).endswith("b"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(source, goal)
+
+    monkeypatch.setattr(os, "replace", fault)
+    with pytest.raises(FileError, match="No space left"):
+        write_folder_atomically(target, {"a": OLD, "in/b": NEW})
+    monkeypatch.undo()
+    assert names(tmp_path) == []
+    write_folder_atomically(target, {"a": OLD, "in/b": NEW})
+    assert (target / "in" / "b").read_bytes() == NEW
+    with pytest.raises(FileError, match="--overwrite"):
+        write_folder_atomically(target, {"a": NEW})
+    write_folder_atomically(target, {"a": NEW}, overwrite=True)
+    assert names(tmp_path) == ["set"]
+    assert names(target) == ["a"]
+
+
+def test_formulas_are_escaped_in_csv_and_numbers_are_not(tmp_path):
+    frame = pd.DataFrame(
+        {"item": ["=1+1", "-x", "@a", "+b", "\tc", "plain"], "value": [-1.5, 2, 3, 4, 5, None]}
+    )
+    write_table(frame, tmp_path / "t.csv")
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines[1] == "'=1+1,-1.5"
+    assert [line[0] for line in lines[2:6]] == ["'"] * 4
+    assert lines[6] == "plain,"
+
+
+def test_table_survives_csv_and_parquet(tmp_path):
+    frame = pd.DataFrame({"a": [0.1, 1 / 3]}, index=pd.Index(["x", "y"], name="item"))
+    write_table(frame, tmp_path / "t.csv")
+    write_table(frame, tmp_path / "t.parquet")
+    text, binary = read_table(tmp_path / "t.csv"), read_table(tmp_path / "t.parquet")
+    assert [float(value) for value in text["a"]] == binary["a"].tolist() == frame["a"].tolist()
+    assert list(text["item"]) == list(binary["item"]) == ["x", "y"]
