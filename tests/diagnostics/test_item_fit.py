@@ -159,3 +159,25 @@ def test_unknown_items_are_refused():
     other = Responses.from_array(made.responses.dense(), items=["i1", "i2", "i3", "i4", "x"])
     with pytest.raises(ValueError, match="'x'"):
         item_fit(other, calibration)
+
+
+def test_incomplete_statistic_equals_ten_groups_counted_by_hand():
+    made = simulate(TwoPL(), n_persons=400, n_items=6, seed=6, missing=0.2)
+    from irtkit.diagnostics.item_fit import _expected_by_person
+
+    calibration = calibrate(made.responses, TwoPL(), method=QUICK)
+    table = item_fit(made.responses, calibration)
+    codes = made.responses.dense()
+    expectation = _expected_by_person(made.responses, calibration)
+    for item in range(6):
+        used = np.flatnonzero(~np.isnan(expectation[:, item]))
+        order = used[np.argsort(expectation[used, item], kind="stable")]
+        middle = (np.arange(len(order)) + 0.5) / len(order)
+        statistic = 0.0
+        for group in range(10):
+            rows = order[(middle >= group / 10) & (middle < (group + 1) / 10)]
+            expected = expectation[rows, item]
+            gap = codes[rows, item].sum() - expected.sum()
+            statistic += gap**2 / (expected * (1 - expected)).sum()
+        assert table["s_x2"].iloc[item] == pytest.approx(statistic, rel=1e-9)
+    assert set(table["df"]) == {8}
