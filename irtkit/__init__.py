@@ -9,7 +9,9 @@ from irtkit.bridge.finetuning import FinetuningSet, finetuning_set, write_finetu
 from irtkit.bridge.predictions import read_predictions
 from irtkit.coding import Coding
 from irtkit.datasets import dataset_names, load_dataset, load_items, load_truth
-from irtkit.diagnostics import adjust, item_fit, local_dependence
+from irtkit.diagnostics.item_fit import item_fit
+from irtkit.diagnostics.local_dependence import local_dependence
+from irtkit.diagnostics.multiplicity import adjust
 from irtkit.errors import (
     FileError,
     IrtkitError,

@@ -24,7 +24,8 @@ from irtkit.bridge.finetuning import FORMATS, TARGETS, finetuning_set, write_fin
 from irtkit.bridge.predictions import read_predictions
 from irtkit.coding import Coding
 from irtkit.demo import run_demo
-from irtkit.diagnostics import item_fit, local_dependence
+from irtkit.diagnostics.item_fit import item_fit
+from irtkit.diagnostics.local_dependence import local_dependence
 from irtkit.diagnostics.multiplicity import ADJUSTMENTS
 from irtkit.errors import FileError, IrtkitError, NotConverged, ResponseError
 from irtkit.estimation import MML, calibrate

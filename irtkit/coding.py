@@ -230,7 +230,7 @@ def _check_code(word: str, columns: Sequence[Column], place: Place) -> None:
         advice = f"Say what it means, for example with --label-map {word}=1."
     elif DECIMAL_COMMA.fullmatch(word):
         advice = "That looks like a decimal comma; answers are whole numbers: try --decimal ','."
-    elif _is_number(word):
+    elif is_number(word):
         advice = "Answers are whole categories 0, 1, 2, ...; round or recode them."
     else:
         advice = (
@@ -317,7 +317,8 @@ def _inside(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word reads as a number."""
     try:
         float(word)
     except ValueError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from irtkit.coding import MISSING_WORDS, Coding, Column
+from irtkit.coding import MISSING_WORDS, Coding, Column, is_number
 from irtkit.errors import ResponseError, count, listing, nearest, shown
 
 Places = npt.NDArray[np.int32]
@@ -240,7 +240,7 @@ def _gold(label: str, coding: Coding) -> str:
 
 
 def _check_header(names: list[str], layout: Wide) -> None:
-    if names and all(_numeric(name) for name in names) and layout.person is not None:
+    if names and all(is_number(name) for name in names) and layout.person is not None:
         raise ResponseError(
             f"All column names are numbers ({listing(names)}), so the first line looks like "
             "answers. If the table has no header say --no-header; else name the columns."
@@ -347,14 +347,6 @@ def _numbered(names: tuple[str, ...]) -> tuple[tuple[str, ...], Places]:
     numbers = (position.setdefault(name, len(position)) for name in names)
     index = np.fromiter(numbers, dtype=np.int32, count=len(names))
     return tuple(position), index
-
-
-def _numeric(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _filled(column: Column) -> bool:

@@ -4,8 +4,8 @@ A `Responses` is made once, from a dataframe (`from_frame`), triples, a NumPy or
 and never changes; `select_items`, `select_persons` and `graded_by` return new ones. How a cell
 is read is `coding.py`, how a table is laid out `layout.py`; files are opened in `io/`.
 
-Storage is dense (int8, -1 where unanswered) or, for large tables with few answers, CSR holding
-code + 1. Numerical code asks for `blocks`, the dense codes of some persons at a time.
+Codes are held dense or sparse (`storage.py`); numerical code asks for `blocks`, the dense codes
+of some persons at a time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from irtkit import storage
 from irtkit.arrays import CodeArray, FloatArray, IntArray, frozen
 from irtkit.coding import (
     MISSING,
@@ -36,12 +37,9 @@ from irtkit.coding import (
 )
 from irtkit.errors import ResponseError, count, listing, shown
 from irtkit.layout import Cells, Layout, Long, Wide, cells_of, check_ids, with_key
+from irtkit.storage import Codes
 
-DENSE_CELLS = 50_000_000
-SPARSE_SHARE = 0.2
 GRADES = ("wrong", "right")
-
-Codes = CodeArray | sp.csr_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,10 +91,10 @@ class Responses:
         check_ids("person", self.persons)
         check_ids("item", self.items)
         weights = self.weights if len(self.weights) else np.ones(shape[0])
-        object.__setattr__(self, "codes", _read_only(self.codes))
+        object.__setattr__(self, "codes", storage.read_only(self.codes))
         object.__setattr__(self, "weights", frozen(_checked_weights(weights, self.persons)))
         if self.labels is not None:
-            object.__setattr__(self, "labels", _read_only(self.labels))
+            object.__setattr__(self, "labels", storage.read_only(self.labels))
 
     @classmethod
     def from_frame(
@@ -244,11 +242,11 @@ class Responses:
 
     def blocks(self, size: int = 2048) -> Iterator[tuple[slice, CodeArray]]:
         """Yield slices of persons with their dense codes, shape (at most `size`, I)."""
-        yield from _blocks(self.codes, size)
+        return storage.blocks(self.codes, size)
 
     def dense(self) -> CodeArray:
         """Return all codes as one dense array, shape (P, I), -1 where unanswered."""
-        return _dense(self.codes)
+        return storage.dense(self.codes)
 
     def n_answered(self) -> IntArray:
         """Count the answers of each person, shape (P,)."""
@@ -270,7 +268,7 @@ class Responses:
                 "the raw labels together with a key."
             )
         counts = np.zeros((self.n_items, len(self.label_set)))  # (I, L)
-        for rows, block in _blocks(self.labels, 2048):
+        for rows, block in storage.blocks(self.labels, 2048):
             for number in range(len(self.label_set)):
                 counts[:, number] += self.weights[rows] @ (block == number)
         return pd.DataFrame(
@@ -343,12 +341,7 @@ class Responses:
         gold = tuple(key[item] for item in self.items)
         position = {label: number for number, label in enumerate(self.label_set)}
         right = np.array([position.get(label, len(position)) for label in gold])  # (I,)
-        codes: Codes
-        if isinstance(self.labels, sp.csr_array):
-            codes = self.labels.copy()
-            codes.data = _graded(codes.data - np.int8(1), right[codes.indices]) + np.int8(1)
-        else:
-            codes = _graded(self.labels, right)
+        codes = storage.graded_matrix(self.labels, right)
         return replace(self, codes=codes, key=gold, categories=GRADES)
 
     def fingerprint(self) -> str:
@@ -357,7 +350,7 @@ class Responses:
         for part in (self.persons, self.items, self.categories, self.key, self.label_set):
             digest.update(repr(part).encode())
         for codes in (self.codes, self.labels):
-            for _, block in () if codes is None else _blocks(codes, 4096):
+            for _, block in () if codes is None else storage.blocks(codes, 4096):
                 digest.update(np.ascontiguousarray(block).tobytes())
         digest.update(np.ascontiguousarray(self.weights).tobytes())
         return digest.hexdigest()
@@ -366,7 +359,7 @@ class Responses:
 def _from_labels(cells: Cells, gold: Mapping[str, str] | None, coding: Coding) -> Responses:
     known = label_set(cells.columns, gold or {}, coding)
     parts = [coded(word, known) for word in cells.columns]
-    labels = _stored(cells, parts)
+    labels = _laid_out(cells, parts)
     made = Responses(
         codes=labels,
         persons=cells.persons,
@@ -381,9 +374,9 @@ def _from_labels(cells: Cells, gold: Mapping[str, str] | None, coding: Coding) -
         return made
     right = np.array([known.index(gold[item]) for item in cells.items])  # (I,)
     if cells.places is None:
-        parts = [_graded(part, right[place]) for place, part in enumerate(parts)]
+        parts = [storage.graded(part, right[place]) for place, part in enumerate(parts)]
     else:
-        parts = [_graded(parts[0], right[cells.places])]
+        parts = [storage.graded(parts[0], right[cells.places])]
     graded = _from_codes(cells, parts, GRADES, coding)
     graded = replace(
         graded, key=tuple(gold[i] for i in cells.items), labels=labels, label_set=known
@@ -400,7 +393,7 @@ def _from_codes(
         parts = [np.where(part == MISSING, np.int8(0), part) for part in parts]
         notes.append(f"{count(empty, 'missing answer')} counted as wrong.")
     return Responses(
-        codes=_stored(cells, parts),
+        codes=_laid_out(cells, parts),
         persons=cells.persons,
         items=cells.items,
         categories=categories,
@@ -409,26 +402,11 @@ def _from_codes(
     )
 
 
-def _stored(cells: Cells, parts: Sequence[CodeArray]) -> Codes:
-    """Lay coded cells out dense, or as CSR where they fill little of a large table."""
-    shape = (len(cells.persons), len(cells.items))
+def _laid_out(cells: Cells, parts: Sequence[CodeArray]) -> Codes:
     if cells.rows is None or cells.places is None:
-        dense = np.empty(shape, dtype=np.int8)
-        for place, part in enumerate(parts):
-            dense[:, place] = part
-        return dense
-    answered = parts[0] != MISSING
-    codes, where = parts[0][answered], (cells.rows[answered], cells.places[answered])
-    if shape[0] * shape[1] > DENSE_CELLS and len(codes) < SPARSE_SHARE * shape[0] * shape[1]:
-        return sp.csr_array((codes + np.int8(1), where), shape=shape, dtype=np.int8)
-    dense = np.full(shape, MISSING, dtype=np.int8)
-    dense[where] = codes
-    return dense
-
-
-def _graded(labels: CodeArray, right: npt.NDArray[np.int64] | np.int64) -> CodeArray:
-    """Code each label 1 where it is the right one, else 0; unanswered stays so."""
-    return np.where(labels == MISSING, MISSING, labels == right).astype(np.int8)
+        return storage.laid_out_wide(parts, len(cells.persons))
+    shape = (len(cells.persons), len(cells.items))
+    return storage.laid_out_long(parts[0], cells.rows, cells.places, shape)
 
 
 def _shape_notes(cells: Cells) -> list[str]:
@@ -445,27 +423,6 @@ def _never_chosen(made: Responses) -> list[str]:
     if not never:
         return []
     return [f"Nobody chose the gold label of {count(len(never), 'item')}: {listing(never)}."]
-
-
-def _blocks(codes: Codes, size: int) -> Iterator[tuple[slice, CodeArray]]:
-    for start in range(0, codes.shape[0], size):
-        rows = slice(start, min(start + size, codes.shape[0]))
-        yield rows, _dense(codes[rows])
-
-
-def _dense(codes: Codes) -> CodeArray:
-    if isinstance(codes, sp.csr_array):
-        return codes.toarray() - np.int8(1)
-    return codes
-
-
-def _read_only(codes: Codes) -> Codes:
-    if isinstance(codes, sp.csr_array):
-        codes.sort_indices()
-        for part in (codes.data, codes.indices, codes.indptr):
-            part.setflags(write=False)
-        return codes
-    return frozen(codes, np.int8)
 
 
 def _checked_weights(weights: npt.ArrayLike, persons: tuple[str, ...]) -> FloatArray:

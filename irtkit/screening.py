@@ -19,7 +19,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from irtkit.diagnostics import item_fit, local_dependence
+from irtkit.diagnostics.item_fit import item_fit
+from irtkit.diagnostics.local_dependence import local_dependence
 from irtkit.errors import ModelError, ResponseError, count, listing, nearest, shown
 from irtkit.estimation import MML, Calibration, calibrate
 from irtkit.estimation.calibration import (

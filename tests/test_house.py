@@ -27,7 +27,7 @@ FLOORS = {
     for number, rooms in enumerate(
         [
             "errors arrays",
-            "coding fields layout responses models latent",
+            "coding fields layout storage responses models latent",
             "estimation",
             "scoring simulate",
             "diagnostics",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -17,7 +17,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from irtkit.coding import Column
+from irtkit.coding import Column, is_number
 from irtkit.errors import FileError, ResponseError, count, listing, shown
 from irtkit.io.files import kind_of
 
@@ -140,7 +140,7 @@ def _with_point(word: str, decimal: str) -> str:
     if decimal == "." or word.count(decimal) != 1:
         return word
     pointed = word.replace(decimal, ".")
-    return pointed if _is_number(pointed) else word
+    return pointed if is_number(pointed) else word
 
 
 def decoded(content: bytes, encoding: str = "utf-8") -> str:
@@ -180,19 +180,18 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
 
 
 def _check_names(names: list[str]) -> None:
-    seen: set[str] = set()
-    repeated = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    numbers = all(_is_number(name) for name in names)
-    if repeated and not numbers:
-        raise ResponseError(
-            f"{count(len(set(repeated)), 'column')} named more than once: "
-            f"{listing(dict.fromkeys(repeated), 10)}. Each column needs a name of its own."
-        )
-    if repeated:
+    repeated = [name for name, number in Counter(names).items() if number > 1]
+    if not repeated:
+        return
+    if all(is_number(name) for name in names):
         raise ResponseError(
             f"The first line holds nothing but numbers ({listing(names)}), so it looks like "
             "answers. If the table has no header say --no-header."
         )
+    raise ResponseError(
+        f"{count(len(repeated), 'column')} named more than once: {listing(repeated, 10)}. Each "
+        "column needs a name of its own."
+    )
 
 
 def _check_first_line(names: list[str], body: str, separator: str) -> None:
@@ -214,11 +213,3 @@ def _check_first_line(names: list[str], body: str, separator: str) -> None:
                 f"The table has one column {shown(names[0])}, but each line holds "
                 f"{numbers.pop()} {shown(other)}. Say --sep {shown(other)}."
             )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

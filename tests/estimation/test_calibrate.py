@@ -197,8 +197,8 @@ def test_two_runs_give_the_same_bytes(simulated):
 def test_sparse_storage_gives_the_dense_answer(simulated, monkeypatch):
     responses = simulated.responses
     rows, places = np.nonzero(responses.codes >= 0)
-    monkeypatch.setattr("irtkit.responses.DENSE_CELLS", 0)
-    monkeypatch.setattr("irtkit.responses.SPARSE_SHARE", 1.0)
+    monkeypatch.setattr("irtkit.storage.DENSE_CELLS", 0)
+    monkeypatch.setattr("irtkit.storage.SPARSE_SHARE", 1.0)
     sparse = Responses.from_triples(
         [responses.persons[r] for r in rows],
         [responses.items[i] for i in places],
