@@ -409,6 +409,16 @@ def _laid_out(cells: Cells, parts: Sequence[CodeArray]) -> Codes:
     return storage.laid_out_long(parts[0], cells.rows, cells.places, shape)
 
 
+def _check_index(frame: pd.DataFrame) -> None:
+    """Refuse a pandas index that seems to hold the person ids, which would be lost."""
+    labels = frame.index
+    if labels.name is not None or labels.nlevels > 1 or not pd.api.types.is_integer_dtype(labels):
+        raise ResponseError(
+            f"The frame's index holds {listing(labels[:3].tolist())}: if these are the person ids "
+            "make them a column (reset_index); if not, drop the index (reset_index(drop=True))."
+        )
+
+
 def _shape_notes(cells: Cells) -> list[str]:
     persons, items = len(cells.persons), len(cells.items)
     if persons >= items or persons == 1:

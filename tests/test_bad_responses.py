@@ -99,6 +99,21 @@ def same_rows_twice_deduped(folder):
     return read(folder, TWO + "a,0,1\n", coding=Coding(dedupe=True))
 
 
+@entry(8, refuse("no table of answers"))
+def repeated_item_name_in_pandas(folder):
+    return Responses.from_frame(pd.DataFrame([["a", 0, 1], ["b", 1, 0]], columns=["id", "x", "x"]))
+
+
+@entry(46, refuse(r"index holds 'a', 'b'.*reset_index"))
+def pandas_index_with_the_persons(folder):
+    return Responses.from_frame(pd.DataFrame({"x": [0, 1], "y": [1, 0]}, index=["a", "b"]))
+
+
+@entry(50, refuse("no table of answers"))
+def something_that_is_no_table(folder):
+    return Responses.from_frame([[0, 1], [1, 0]])
+
+
 @entry(7, refuse(r"with different answers: 'a'"))
 def different_rows_of_a_person(folder):
     return read(folder, TWO + "a,1,1\n", coding=Coding(dedupe=True))

@@ -22,6 +22,7 @@ from irtkit.arrays import FloatArray
 from irtkit.coding import MISSING
 from irtkit.diagnostics.multiplicity import adjust
 from irtkit.diagnostics.residuals import infit_outfit
+from irtkit.errors import ModelError
 from irtkit.estimation.calibration import Calibration, matched
 from irtkit.responses import Responses
 from irtkit.scoring import score, summed_score_likelihood, without_item
@@ -30,6 +31,7 @@ GROUPS = 10
 FEWEST_EXPECTED = 1.0
 PARAMETERS_PER_ITEM = 2  # Rasch: the intercept and the latent variance
 TABLE_CELLS = 400_000
+MOST_CELLS = 250_000_000
 
 
 def item_fit(
@@ -166,6 +168,13 @@ def _incomplete(responses: Responses, calibration: Calibration) -> tuple[FloatAr
     Persons with none or all of their items right say nothing and are left out. The others are
     sorted by their expectation and cut into ten groups of equal weight.
     """
+    cells = responses.n_persons * responses.n_items
+    if cells > MOST_CELLS:
+        raise ModelError(
+            f"Item fit of {responses.n_persons:,} x {responses.n_items:,} incomplete answers would "
+            f"need {cells * 8 / 2**30:.1f} GiB. Choose fewer items or persons (select_items, "
+            "select_persons)."
+        )
     expectation = _expected_by_person(responses, calibration)  # (P, I), NaN where unused
     statistic, groups = np.empty((2, responses.n_items))
     codes = responses.dense()
