@@ -124,11 +124,15 @@ class Responses:
         ResponseError
             For anything in the table that has no single meaning; the message names the cell.
         """
-        table = nw.from_native(frame, eager_only=True)
-        columns = [
-            column_of_series(str(name), table[:, place])
-            for place, name in enumerate(table.columns)
-        ]
+        layout = layout or Wide()
+        if isinstance(frame, pd.DataFrame) and isinstance(layout, Wide) and layout.person == 0:
+            _check_index(frame)
+        try:
+            table = nw.from_native(frame, eager_only=True)
+            named = [(str(name), table[:, place]) for place, name in enumerate(table.columns)]
+        except (TypeError, nw.exceptions.NarwhalsError) as error:
+            raise ResponseError(f"This is no table of answers: {error}") from error
+        columns = [column_of_series(name, series) for name, series in named]
         return cls.from_columns(columns, layout=layout, key=key, coding=coding)
 
     @classmethod
