@@ -17,7 +17,6 @@ from typing import Any
 
 import click
 import pandas as pd
-from rich.text import Text
 
 from irtkit import terminal
 from irtkit.bridge.finetuning import FORMATS, TARGETS, finetuning_set, write_finetuning_set
@@ -41,6 +40,7 @@ from irtkit.io import (
     write_scale,
     write_table,
 )
+from irtkit.io.files import check_target
 from irtkit.layout import Layout, Long, Wide
 from irtkit.models import MODELS
 from irtkit.responses import Responses
@@ -60,6 +60,10 @@ class Reading:
     gold: str | None
     items: str | None
 
+    def inputs(self, *others: str | None) -> list[str | None]:
+        """Files that the command reads, which it must not overwrite."""
+        return [self.key, self.items, *others]
+
     def read(self, path: str) -> Responses:
         """Read the answers, tell what was noticed, and choose the items asked for."""
         responses = read_responses(
@@ -75,12 +79,13 @@ class Reading:
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
     """Read ``a=b,c=d`` options, which may be repeated."""
-    found = {}
+    found: dict[str, str] = {}
     for word in (part for given in words for part in given.split(",")):
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise click.UsageError(f"{option} takes NAME=VALUE, not '{word}'.")
-        found[name.strip()] = value.strip()
+        if found.setdefault(name.strip(), value.strip()) != value.strip():
+            raise click.UsageError(f"{option} gives '{name.strip()}' two values.")
     return found
 
 
@@ -124,9 +129,22 @@ MODEL = click.option(
 )
 ESTIMATION_OPTIONS = [
     MODEL,
-    click.option("--max-cycles", default=5000, show_default=True, help="Give up after so many."),
-    click.option("--tolerance", default=1e-6, show_default=True, help="Largest move at the end."),
+    click.option(
+        "--max-cycles",
+        type=click.IntRange(1),
+        default=5000,
+        show_default=True,
+        help="Give up after so many.",
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1e-6,
+        show_default=True,
+        help="Largest move at the end.",
+    ),
 ]
+MOST_CELLS = 10**9  # answers that `simulate` draws
 Command = Callable[..., None]
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 HELP = """Item Response Theory from answers to evaluation scales.
@@ -175,7 +193,12 @@ def with_answers(command: Command) -> Command:
         person, no_person, weight = take("person"), take("no_person"), take("weight")
         item, answer = take("item"), take("answer")
         layout: Layout
-        if take("is_long"):
+        is_long = take("is_long")
+        if weight is not None and is_long:
+            raise click.UsageError("--weight needs one row a person; it does not go with --long.")
+        if no_person and (is_long or person is not None):
+            raise click.UsageError("--no-person does not go with --person or --long.")
+        if is_long:
             layout = Long("person" if person is None else person, item, answer)
         else:
             layout = Wide(None if no_person else 0 if person is None else person, weight)
@@ -188,14 +211,19 @@ def with_answers(command: Command) -> Command:
     return with_options(ANSWER_OPTIONS)(gather)
 
 
-def _vacant(path: str | None, overwrite: bool) -> None:
-    """Refuse, before any work, an output that exists or whose folder does not."""
-    if path is None:
-        return
-    if not Path(path).absolute().parent.is_dir():
-        raise FileError(f"The folder of {path} does not exist. Make it first.")
-    if Path(path).exists() and not overwrite:
-        raise FileError(f"{path} exists. Say --overwrite to replace it, or choose another name.")
+def _vacant(*outputs: str | None, overwrite: bool, inputs: Sequence[str | None] = ()) -> None:
+    """Refuse, before any work, outputs that exist, cannot be written, or are inputs too."""
+    taken = {Path(path).absolute().resolve() for path in inputs if path is not None}
+    for path in outputs:
+        if path is None:
+            continue
+        check_target(path, overwrite=overwrite)
+        place = Path(path).absolute().resolve()
+        if place in taken:
+            raise click.UsageError(
+                f"{path} is also read, or written twice, by this command. Choose another name."
+            )
+        taken.add(place)
 
 
 @click.group(help=HELP, context_settings=SETTINGS)
@@ -222,7 +250,7 @@ def calibrate_command(
     as_json: bool,
 ) -> None:
     """Estimate item parameters from ANSWERS (CSV, TSV, Parquet or JSONL)."""
-    _vacant(output, overwrite)
+    _vacant(output, overwrite=overwrite, inputs=reading.inputs(answers))
     responses = reading.read(answers)
     method = MML(tolerance=tolerance, max_cycles=max_cycles)
     try:
@@ -285,7 +313,7 @@ def diagnose_command(
     Writes items.csv (parameters), item_fit.csv (S-X2, infit, outfit) and local_dependence.csv
     (Q3, LD-X2).
     """
-    _vacant(output, overwrite)
+    check_target(output, overwrite=overwrite, folder=True)
     known = read_calibration(calibration)
     responses = reading.read(answers)
     with terminal.progress_line("diagnosing") as tell:
@@ -347,8 +375,7 @@ def screen_command(
     as_json: bool,
 ) -> None:
     """Screen the items of ANSWERS and freeze what is left as an evaluation scale."""
-    _vacant(output, overwrite)
-    _vacant(log, overwrite)
+    _vacant(output, log, overwrite=overwrite, inputs=reading.inputs(answers, decisions))
     decided = _decisions(decisions, keep, drop)
     responses = reading.read(answers)
     method = MML(tolerance=tolerance, max_cycles=max_cycles)
@@ -404,7 +431,7 @@ def score_command(
     A file holds item and label, or item and correct (0/1), or item and one probability a label;
     a column model tells several models in one file apart.
     """
-    _vacant(output, overwrite)
+    _vacant(output, overwrite=overwrite, inputs=[scale, *predictions])
     known = read_scale(scale)
     coding = Coding(label_map=_pairs("--label-map", label_map), normalise_labels=normalise_labels)
     text = TextFormat(sep, decimal, encoding)
@@ -450,7 +477,10 @@ def export_command(
     as_json: bool,
 ) -> None:
     """Export the items of SCALE with their texts as a fine-tuning set."""
-    _vacant(output, overwrite)
+    if Path(output).suffix == ".jsonl":
+        _vacant(output, overwrite=overwrite, inputs=[scale, texts])
+    else:
+        check_target(output, overwrite=overwrite, folder=True)
     examples = finetuning_set(read_scale(scale), read_table(texts), target=target)
     write_finetuning_set(examples, output, data_format=data_format, overwrite=overwrite)
     if as_json:
@@ -463,7 +493,9 @@ def export_command(
 @MODEL
 @click.option("--persons", type=click.IntRange(1), required=True)
 @click.option("--items", type=click.IntRange(1), required=True)
-@click.option("--seed", type=int, required=True, help="The same seed gives the same answers.")
+@click.option(
+    "--seed", type=click.IntRange(0), required=True, help="The same seed gives the same answers."
+)
 @click.option("--missing", type=click.FloatRange(0, 1, max_open=True), default=0.0)
 @click.option("-o", "--output", required=True, help="Answers to write (CSV or Parquet).")
 @click.option("--truth", help="Also write the true item parameters.")
@@ -479,8 +511,9 @@ def simulate_command(
     overwrite: bool,
 ) -> None:
     """Draw answers from a model with known parameters."""
-    _vacant(output, overwrite)
-    _vacant(truth, overwrite)
+    _vacant(output, truth, overwrite=overwrite)
+    if persons * items > MOST_CELLS:
+        raise click.UsageError(f"At most {MOST_CELLS:,} answers can be drawn at once.")
     made = simulate(MODELS[model], n_persons=persons, n_items=items, seed=seed, missing=missing)
     codes = pd.DataFrame(
         made.responses.dense(), index=pd.Index(made.responses.persons, name="person")
@@ -508,6 +541,7 @@ def _terminate(signum: int, frame: object) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    terminal.prepare_streams()
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(arguments))
 
@@ -523,12 +557,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
-        terminal.err().print(Text("interrupted; nothing half-written was left"))
+        terminal.tell("interrupted; nothing half-written was left")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except SystemExit as leave:
+        if leave.code != 1:  # click leaves with 1, and only so, when the output was closed
+            raise
+        return 0
     except IrtkitError as error:
-        terminal.err().print(Text(f"error: {error}"))
+        terminal.tell(f"error: {error}")
         return 4 if isinstance(error, FileError) else 3 if isinstance(error, NotConverged) else 2
+    except OSError as error:
+        terminal.tell(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        return 4
+    except MemoryError as error:
+        terminal.tell(f"error: There is not enough memory for this: {error}.")
+        return 4
     return 0

@@ -37,7 +37,7 @@ def run_demo(folder: Path) -> None:
     Raises
     ------
     FileError
-        If the folder exists and is not a demo's.
+        If the folder exists and is not a demo's, or cannot be written.
     """
     _prepare(folder)
     responses, items = load_dataset(DATA), load_items(DATA)
@@ -70,14 +70,15 @@ def run_demo(folder: Path) -> None:
 
 
 def _prepare(folder: Path) -> None:
-    if folder.exists():
-        if not (folder / MARK).is_file():
-            raise FileError(
-                f"{folder} exists and was not made by a demo. Choose another folder (-o)."
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / MARK).write_text("Made by `irtkit demo`, which replaces this folder.\n")
+    if folder.exists() and not (folder / MARK).is_file():
+        raise FileError(f"{folder} exists and was not made by a demo. Choose another folder (-o).")
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / MARK).write_text("Made by `irtkit demo`, which replaces this folder.\n")
+    except OSError as error:
+        raise FileError(f"{folder} cannot be made: {error.strerror or error}.") from error
 
 
 def _show_screenings(screenings: dict[str, Screening]) -> None:

@@ -82,7 +82,9 @@ def shown(value: object) -> str:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """Suggest the most similar known word as a sentence, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
+    plain = {name.strip().casefold(): name for name in known}
+    alike = plain.get(word.strip().casefold())
+    close = [alike] if alike else difflib.get_close_matches(word, list(known), n=1, cutoff=0.75)
     return f" Did you mean {shown(close[0])}?" if close else ""
 
 

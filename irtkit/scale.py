@@ -324,6 +324,8 @@ def scale_from(document: dict[str, Any]) -> EvaluationScale:
 def _norms(fields: Fields) -> Norms:
     n_persons = fields.number("n_persons", low=1.0)
     theta = fields.array("theta", (None,))
+    if not len(theta):
+        raise ScaleError("norms.theta is empty: a scale has a population.")
     below, upto = (fields.array(name, (len(theta),)) for name in ("below", "at_or_below"))
     fields.done()
     rising = (np.diff(theta) > 0).all() and (np.diff(upto) >= 0).all()

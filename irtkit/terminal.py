@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any
 
 import numpy as np
@@ -39,26 +40,46 @@ SHORT = {  # headers that would make a table wider than its numbers
 }
 
 
+class Screen(Console):
+    """A console that leaves a closed pipe to the caller."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error on; rich would end the program here."""
+        raise BrokenPipeError
+
+
+def prepare_streams() -> None:
+    """Make standard output take any character, escaped where its encoding lacks it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def out() -> Console:
     """Console on standard output."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(file=sys.stdout, highlight=False, width=width)
+    return Screen(file=sys.stdout, highlight=False, width=width)
 
 
 def err() -> Console:
     """Console on standard error."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return Screen(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line of results; markup in it is shown as it is."""
-    out().print(Text(text), soft_wrap=True)
+    out().print(Text(visible(text)), soft_wrap=True)
+
+
+def tell(text: str) -> None:
+    """Print a line on standard error."""
+    err().print(Text(visible(text)))
 
 
 def tell_notes(notes: Sequence[str]) -> None:
     """Print notes, one a line, on standard error."""
     for note in notes:
-        err().print(Text(f"note: {note}"))
+        tell(f"note: {note}")
 
 
 def show_table(frame: pd.DataFrame, title: str, *, most: int = MOST_ROWS) -> None:
@@ -89,13 +110,19 @@ def cell(value: Any) -> str:
         if math.isnan(value):
             return "-"
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-    text = str(value)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return visible(str(value)).replace("\n", "\\n")
+
+
+def visible(text: str) -> str:
+    """Escape what does not print, such as the commands of a terminal; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def show_json(document: dict[str, Any]) -> None:
     """Print a document as JSON; NaN becomes null."""
-    sys.stdout.write(json.dumps(_plain(document), ensure_ascii=False, indent=1) + "\n")
+    encoding = (sys.stdout.encoding or "").lower().replace("_", "-")
+    text = json.dumps(_plain(document), ensure_ascii=encoding != "utf-8", indent=1)
+    sys.stdout.write(text + "\n")
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

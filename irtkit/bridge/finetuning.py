@@ -12,7 +12,9 @@ Lalor, J. P., Wu, H., & Yu, H. (2018). Soft label memorization-generalization fo
 
 from __future__ import annotations
 
+import html
 import json
+import math
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -167,8 +169,17 @@ def write_finetuning_set(
 
 def jsonl(examples: FinetuningSet) -> bytes:
     """Encode examples as JSON lines in UTF-8."""
-    records = examples.rows.to_dict(orient="records")
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records).encode()
+    records = [
+        {name: _or_null(value) for name, value in row.items()}
+        for row in examples.rows.to_dict(orient="records")
+    ]
+    return "".join(
+        json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in records
+    ).encode()
+
+
+def _or_null(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def parquet(examples: FinetuningSet) -> bytes:
@@ -192,7 +203,7 @@ def parquet(examples: FinetuningSet) -> bytes:
 
 def card(examples: FinetuningSet, data_format: str) -> str:
     """Write the dataset card: a YAML header that the `datasets` library reads, and a codebook."""
-    names = examples.label_set
+    names, title = examples.label_set, " ".join(examples.name.split())
     classes = "\n".join(f"          '{n}': {json.dumps(name)}" for n, name in enumerate(names))
     has_pair = "text_pair" in examples.rows.columns
     pair = "  - name: text_pair\n    dtype: string\n" if has_pair else ""
@@ -201,7 +212,7 @@ def card(examples: FinetuningSet, data_format: str) -> str:
         "crowd": "the share of the crowd's answers with each label",
     }[examples.target]
     return f"""---
-pretty_name: {json.dumps(examples.name, ensure_ascii=False)}
+pretty_name: {json.dumps(title, ensure_ascii=False)}
 task_categories:
 - text-classification
 tags:
@@ -232,7 +243,7 @@ dataset_info:
   - name: discrimination
     dtype: float64
 ---
-# {examples.name}: fine-tuning set
+# {_markdown(title)}: fine-tuning set
 
 {len(examples.rows)} items of an evaluation scale, exported by irtkit. They were chosen by item
 response theory; do not evaluate a model trained on them on the same scale.
@@ -241,8 +252,13 @@ response theory; do not evaluate a model trained on them on the same scale.
 |---|---|
 | `item` | id of the item on the scale |
 | `text`{", `text_pair`" if has_pair else ""} | what is classified |
-| `label` | gold label, a position in: {", ".join(names)} |
+| `label` | gold label, a position in: {_markdown(", ".join(names))} |
 | `label_distribution` | training target, in the same order: {what} |
 | `weight` | weight of the example |
 | `difficulty`, `discrimination` | item parameters of the scale's model |
 """
+
+
+def _markdown(text: str) -> str:
+    """Write text so that a page shows it as it is: on one line, without HTML or table marks."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")

@@ -52,8 +52,11 @@ def read_predictions(
     PredictionError
         If the form is not one of these, or probabilities are not probabilities.
     """
-    columns = {column.name: column for column in read_columns(path, text=text)}
-    name = Path(path).name.split(".")[0]
+    try:
+        columns = {column.name: column for column in read_columns(path, text=text)}
+    except ResponseError as error:
+        raise PredictionError(str(error)) from error
+    name = Path(Path(path).name.removesuffix(".gz")).stem
     try:
         return predictions(list(columns.values()), name, coding or Coding())
     except (PredictionError, ResponseError) as error:
@@ -79,7 +82,7 @@ def predictions(columns: Sequence[Column], name: str, coding: Coding) -> Respons
     elif forms == ["label"]:
         answer = known["label"]
     else:
-        answer, notes = _most_probable(known)
+        answer, notes = _most_probable(known, coding)
     parts = [replace(model, name="model"), item, replace(answer, name="answer")]
     if forms != ["correct"]:
         coding = replace(coding, nominal=True)
@@ -91,17 +94,23 @@ def _without_shape_note(made: Responses) -> tuple[str, ...]:
     return tuple(note for note in made.notes if not note.startswith("Fewer persons"))
 
 
-def _most_probable(known: dict[str, Column]) -> tuple[Column, tuple[str, ...]]:
-    """Choose the label with the largest probability of each row."""
-    labels = sorted(name for name in known if name not in RESERVED)
-    if len(labels) < 2:
+def _most_probable(known: dict[str, Column], coding: Coding) -> tuple[Column, tuple[str, ...]]:
+    """Choose the label with the largest probability of each row.
+
+    Where the label map makes one label of several, their probabilities add up.
+    """
+    names = {name: _mapped(name, coding) for name in known if name not in RESERVED}
+    labels = sorted(set(names.values()))
+    if len(names) < 2:
         raise PredictionError(
             f"The columns are {listing(known, 12)}. Give item with label, or with correct (0/1), "
             "or with one column of probabilities per label."
         )
-    table = np.stack([_numbers(known[label]) for label in labels], axis=1)  # (n, L)
+    table = np.stack([_numbers(known[name]) for name in names], axis=1)  # (n, columns)
     empty = np.isnan(table).all(axis=1)
     _check_probabilities(table, empty, known["item"])
+    same = np.array([[names[name] == label for label in labels] for name in names])
+    table = table @ same  # (n, L)
     top = table.max(axis=1, where=~np.isnan(table), initial=-1.0)
     ties = int(((table == top[:, None]).sum(axis=1) > 1)[~empty].sum())
     choice = np.where(empty, -1, np.nan_to_num(table, nan=-1.0).argmax(axis=1)).astype(np.int32)
@@ -111,6 +120,11 @@ def _most_probable(known: dict[str, Column]) -> tuple[Column, tuple[str, ...]]:
             f"{count(ties, 'row')} with equal largest probabilities: the first label counts.",
         )
     return Column("answer", choice, tuple(labels)), notes
+
+
+def _mapped(name: str, coding: Coding) -> str:
+    label = coding.label_map.get(name, name)
+    return label.strip().lower() if coding.normalise_labels else label
 
 
 def _numbers(column: Column) -> np.ndarray:

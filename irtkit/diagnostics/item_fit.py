@@ -172,8 +172,8 @@ def _incomplete(responses: Responses, calibration: Calibration) -> tuple[FloatAr
     if cells > MOST_CELLS:
         raise ModelError(
             f"Item fit of {responses.n_persons:,} x {responses.n_items:,} incomplete answers "
-            f"would need {cells * 8 / 2**30:.1f} GiB. Choose fewer items or persons (select_items, "
-            "select_persons)."
+            f"would need {cells * 8 / 2**30:.1f} GiB. Choose fewer items or persons "
+            "(select_items, select_persons)."
         )
     expectation = _expected_by_person(responses, calibration)  # (P, I), NaN where unused
     statistic, groups = np.empty((2, responses.n_items))

@@ -17,7 +17,7 @@ from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
 from irtkit.io.files import read_bytes
 from irtkit.io.tables import read_columns, read_table, write_table
-from irtkit.io.text import TextFormat, decoded
+from irtkit.io.text import TextFormat, decoded, lines
 from irtkit.layout import Layout, Long, Wide
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, scale_document, scale_from
@@ -154,7 +154,7 @@ def read_list(path: str | Path) -> list[str]:
 def _lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
     content = read_bytes(path)
     try:
-        return decoded(content, encoding).splitlines()
+        return lines(decoded(content, encoding))
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from irtkit.io.files import kind_of, read_bytes, write_atomically
 
 MOST_BYTES = 256 * 2**20
 DEEPEST = 64
+LONGEST_INTEGER = 308  # digits; more would not fit float64
+HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 SEAL = "sha256"
 
 
@@ -26,13 +29,24 @@ def parsed(text: str) -> Any:
     Raises
     ------
     ScaleError
-        For NaN and Infinity, numbers beyond float64, repeated keys, deep nesting and bad syntax.
+        For NaN and Infinity, numbers beyond float64, repeated keys, deep nesting, halves of
+        surrogate pairs and bad syntax.
     """
     _check_depth(text)
     try:
-        return json.loads(
-            text, parse_constant=_no_constant, object_pairs_hook=_unique, parse_float=_finite
+        value = json.loads(
+            text,
+            parse_constant=_no_constant,
+            object_pairs_hook=_unique,
+            parse_float=_finite,
+            parse_int=_whole,
         )
+        if HALF_PAIR.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise ScaleError(f"It holds {half}, half of a character, which is no text.") from None
     except (json.JSONDecodeError, RecursionError) as error:
         raise ScaleError(f"It is not complete JSON: {error}.") from None
     except ValueError as error:
@@ -143,6 +157,12 @@ def _finite(word: str) -> float:
     if not math.isfinite(value):
         raise ScaleError(f"It holds the number {word}, which is too large.")
     return value
+
+
+def _whole(word: str) -> int:
+    if len(word) > LONGEST_INTEGER:
+        raise ScaleError(f"It holds the number {word[:20]}..., which is too large.")
+    return int(word)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from irtkit.errors import FileError
+from irtkit.errors import FileError, listing
 
 GZIP = b"\x1f\x8b"
 MOST_DECOMPRESSED = 4 * 2**30
@@ -155,6 +155,41 @@ def write_atomically(path: str | Path, content: bytes) -> None:
                 os.unlink(temporary)
 
 
+def check_target(path: str | Path, *, overwrite: bool = False, folder: bool = False) -> None:
+    """Refuse, before any work, an output that could not be written or would replace something.
+
+    Parameters
+    ----------
+    path : path
+    overwrite : bool
+        It may replace what stands there.
+    folder : bool
+        The output is a folder, not a file.
+
+    Raises
+    ------
+    FileError
+        If it exists, is of the other kind, or its folder is absent or cannot be written.
+    """
+    path = Path(path)
+    parent = path.absolute().parent
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+        if not parent.is_dir():
+            raise FileError(f"The folder of {path} does not exist. Make it first.")
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path} cannot be written: {_reason(error)}.") from error
+    if exists and is_folder != folder:
+        what = "a folder, not a file" if is_folder else "a file, not a folder"
+        raise FileError(f"{path} is {what}. Choose another name.")
+    if exists and not overwrite:
+        raise FileError(f"{path} exists. Say --overwrite to replace it, or choose another name.")
+    if not os.access(parent, os.W_OK):
+        raise FileError(f"{path} cannot be written: its folder is read-only.")
+
+
 def write_folder_atomically(
     folder: str | Path, files: Mapping[str, bytes], *, overwrite: bool = False
 ) -> None:
@@ -166,11 +201,17 @@ def write_folder_atomically(
     files : mapping
         Relative name to content.
     overwrite : bool
-        Replace an existing folder.
+        Replace an existing folder, unless it holds anything but such files.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; what stood there is intact.
     """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())) and not overwrite:
         raise FileError(f"{folder} exists. Say --overwrite to replace it, or choose another name.")
+    _check_own(folder, files)
     temporary = ""
     try:
         temporary = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent)
@@ -195,6 +236,21 @@ def write_folder_atomically(
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_own(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Refuse to replace a folder that holds files of other names, their endings aside."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
+    own = {Path(name).with_suffix("") for name in files}
+    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    names = sorted(path.relative_to(folder) for path in found)
+    foreign = [str(name) for name in names if name.with_suffix("") not in own]
+    if foreign:
+        raise FileError(
+            f"{folder} also holds {listing(foreign)}, which replacing it would delete. Choose "
+            "another folder."
+        )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,9 +17,10 @@ from irtkit.coding import Column, column_of, column_of_series
 from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
 from irtkit.io.documents import parsed
 from irtkit.io.files import kind_of, read_bytes, write_atomically
-from irtkit.io.text import TextFormat, decoded, text_columns
+from irtkit.io.text import TextFormat, decoded, lines, text_columns
 
 PARQUET = b"PAR1"
+PARQUET_NAMES = (".parquet", ".pq")
 NEEDS_PYARROW = "needs pyarrow: pip install -c constraints.txt 'irtkit[parquet]'"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,7 +39,7 @@ def read_columns(path: str | Path, *, text: TextFormat | None = None) -> list[Co
     content = read_bytes(path)
     name = path.name.removesuffix(".gz").lower()
     try:
-        if name.endswith((".parquet", ".pq")) or content.startswith(PARQUET):
+        if name.endswith(PARQUET_NAMES) or content.startswith(PARQUET):
             return parquet_columns(content)
         if name.endswith((".jsonl", ".jsonlines", ".ndjson")):
             return record_columns(records(content, (text or TextFormat()).encoding))
@@ -56,7 +57,7 @@ def records(content: bytes, encoding: str = "utf-8") -> list[dict[str, Any]]:
         Naming the line that is no JSON object.
     """
     found = []
-    for number, line in enumerate(decoded(content, encoding).splitlines(), start=1):
+    for number, line in enumerate(lines(decoded(content, encoding)), start=1):
         if not line.strip():
             continue
         try:
@@ -152,7 +153,7 @@ def read_table(path: str | Path, *, text: TextFormat | None = None) -> pd.DataFr
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a table atomically, as CSV or, where the name ends in .parquet, as Parquet.
+    """Write a table atomically: Parquet where the name ends so, TSV or, by default, CSV.
 
     The index is written first. In CSV, text that a spreadsheet would run as a formula gets a
     leading apostrophe.
@@ -164,7 +165,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """
     path = Path(path)
     flat = frame.reset_index() if frame.index.names != [None] else frame
-    if path.suffix == ".parquet":
+    if path.name.lower().endswith(PARQUET_NAMES):
         buffer = io.BytesIO()
         try:
             flat.to_parquet(buffer, index=False, engine="pyarrow")
@@ -176,7 +177,9 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = [_escaped(value) for value in safe[name]]
-    write_atomically(path, safe.to_csv(index=False, lineterminator="\n").encode())
+    separator = "\t" if path.name.lower().endswith(".tsv") else ","
+    content = safe.to_csv(index=False, lineterminator="\n", sep=separator)
+    write_atomically(path, content.encode())
 
 
 def _escaped(value: Any) -> Any:

@@ -72,7 +72,7 @@ def text_columns(content: bytes, text: TextFormat, *, tabs: bool = False) -> lis
     separator = text.separator or ("\t" if tabs else ",")
     if len(separator) != 1:
         raise ResponseError(f"The separator {shown(separator)} should be a single character.")
-    body = decoded(content, text.encoding).replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+    body = _unix(decoded(content, text.encoding)).rstrip("\n")
     if not body.strip():
         raise ResponseError("The file is empty: it holds no respondents.")
     rows = _quoted_rows(body, separator) if '"' in body else _plain_rows(body, separator)
@@ -141,6 +141,15 @@ def _with_point(word: str, decimal: str) -> str:
         return word
     pointed = word.replace(decimal, ".")
     return pointed if is_number(pointed) else word
+
+
+def lines(body: str) -> list[str]:
+    """Split text at the ends of lines, and at no other character that Unicode breaks at."""
+    return _unix(body).split("\n")
+
+
+def _unix(body: str) -> str:
+    return body.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decoded(content: bytes, encoding: str = "utf-8") -> str:
