@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irtkit.arrays import CodeArray, FloatArray
+from irtkit.arrays import BoolArray, CodeArray, FloatArray
 from irtkit.coding import MISSING
 from irtkit.latent import Nodes
 from irtkit.models import ItemModel, SlopeRule
@@ -33,11 +33,12 @@ from irtkit.responses import Responses
 
 BLOCK_PERSONS = 1024
 KEPT_BYTES = 2**30
-ITEM_CHUNK_CELLS = 2_000_000
+ITEM_CHUNK_CELLS = 100_000
 NEWTON_STEPS = 2
 LONGEST_NEWTON_STEP = 1.0
 MOST_HALVINGS = 8
 ROUNDING = 1e-13
+TINY_CURVATURE = 1e-10  # against items that no node informs about any more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +166,7 @@ def e_step(blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArra
     Two matrix products for complete answers, four with missing ones: O(P Q I) time, O(B Q)
     memory beyond the input.
     """
-    counts = np.zeros(log_prob.shape)  # (Q, I, K)
+    by_category = np.zeros((log_prob.shape[2], *log_prob.shape[:2]))  # (K, Q, I)
     answered = np.zeros(log_prob.shape[:2])  # (Q, I)
     mass = np.zeros(len(log_weights))  # (Q,)
     log_likelihood = 0.0
@@ -173,13 +174,13 @@ def e_step(blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArra
         posterior *= block.weights[:, None]
         by_node = posterior.T  # (Q, B)
         for k, chosen in enumerate(block.chosen, start=1):
-            counts[:, :, k] += by_node @ chosen
+            by_category[k] += by_node @ chosen
         here = by_node.sum(axis=1)  # (Q,)
         answered += here[:, None] if block.answered is None else by_node @ block.answered
         mass += here
         log_likelihood += float(block.weights @ log_marginal)
-    counts[:, :, 0] = answered - counts[:, :, 1:].sum(axis=2)
-    return Expected(counts, mass, log_likelihood)
+    by_category[0] = answered - by_category[1:].sum(axis=0)
+    return Expected(np.moveaxis(by_category, 0, -1), mass, log_likelihood)
 
 
 def m_step(
@@ -205,9 +206,8 @@ def m_step(
     -------
     array, shape (I, D)
     """
-    value = expected_log_likelihood(model, parameters, theta, counts)  # (I,)
+    value, gradient, curvature = derivatives(model, parameters, theta, counts)
     for _ in range(NEWTON_STEPS):
-        gradient, curvature = derivatives(model, parameters, theta, counts)
         if model.slope_rule is SlopeRule.FREE:
             step = _bounded_step(parameters, gradient, curvature, slope_bound)
         else:
@@ -215,12 +215,8 @@ def m_step(
         for _ in range(MOST_HALVINGS):
             trial = parameters + step
             trial[:, 0] = np.clip(trial[:, 0], -slope_bound, slope_bound)
-            reached = expected_log_likelihood(model, trial, theta, counts)  # (I,)
-            if model.slope_rule is SlopeRule.FREE:
-                worse = reached < value - ROUNDING * np.abs(value)  # (I,)
-            else:
-                total = value.sum()
-                worse = np.full(len(value), reached.sum() < total - ROUNDING * abs(total))
+            reached, gradient, curvature = derivatives(model, trial, theta, counts)
+            worse = _worse(value, reached, model.slope_rule)
             if not worse.any():
                 break
             step[worse] *= 0.5
@@ -230,45 +226,38 @@ def m_step(
     return parameters
 
 
-def expected_log_likelihood(
-    model: ItemModel, parameters: FloatArray, theta: FloatArray, counts: FloatArray
-) -> FloatArray:
-    """Expected complete-data log-likelihood of each item, shape (I,)."""
-    value = np.empty(len(parameters))
-    for part in _item_parts(len(parameters), len(theta) * counts.shape[2]):
-        log_prob = model.log_prob(parameters[part], theta)  # (Q, i, K)
-        value[part] = np.einsum("qik,qik->i", counts[:, part], log_prob)
-    return value
+def _worse(value: FloatArray, reached: FloatArray, rule: SlopeRule) -> BoolArray:
+    """Which items lost expected log-likelihood; with a common slope, all or none."""
+    if rule is SlopeRule.FREE:
+        return reached < value - ROUNDING * np.abs(value)
+    total = float(value.sum())
+    return np.full(len(value), float(reached.sum()) < total - ROUNDING * abs(total))
 
 
 def derivatives(
     model: ItemModel, parameters: FloatArray, theta: FloatArray, counts: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Gradient (I, D) and expected information (I, D, D) of the expected log-likelihood.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Expected log-likelihood (I,), its gradient (I, D) and expected information (I, D, D).
 
+    A few items at a time, so that their tables stay in the cache.
     At the parameters that made the counts the gradient is that of the marginal log-likelihood
     too (Fisher's identity). For the logistic models the expected information is the exact
     negative second derivative.
     """
-    n_items, n_parameters = parameters.shape
-    gradient = np.empty((n_items, n_parameters))
-    curvature = np.empty((n_items, n_parameters, n_parameters))
-    for part in _item_parts(n_items, len(theta) * counts.shape[2] * n_parameters):
-        slopes = model.gradient(parameters[part], theta)  # (Q, i, K, D)
-        here = counts[:, part]  # (Q, i, K)
-        expected = here.sum(axis=2, keepdims=True) * np.exp(
-            model.log_prob(parameters[part], theta)
-        )
-        gradient[part] = np.einsum("qik,qikd->id", here, slopes)
-        curvature[part] = np.einsum("qikd,qike->ide", slopes * expected[..., None], slopes)
-    return gradient, curvature
+    parts = [
+        model.expected(parameters[part], theta, counts[:, part])
+        for part in _item_parts(len(parameters), len(theta) * counts.shape[2])
+    ]
+    value, gradient, curvature = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+    return value, gradient, curvature
 
 
 def _bounded_step(
     parameters: FloatArray, gradient: FloatArray, curvature: FloatArray, slope_bound: float
 ) -> FloatArray:
     """Newton step (I, 2) of limited length; a slope that would pass its bound stops there."""
-    step = np.asarray(np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0], float)  # (I, D)
+    safe = curvature + TINY_CURVATURE * np.eye(curvature.shape[1])
+    step = np.asarray(np.linalg.solve(safe, gradient[:, :, None])[:, :, 0], float)  # (I, D)
     step *= np.minimum(1.0, LONGEST_NEWTON_STEP / (np.abs(step).max(axis=1) + 1e-300))[:, None]
     slope = np.clip(parameters[:, 0] + step[:, 0], -slope_bound, slope_bound)  # (I,)
     held = slope != parameters[:, 0] + step[:, 0]

@@ -219,7 +219,7 @@ def _record(fit: Fit, blocks: Blocks, model: ItemModel, responses: Responses) ->
     """Measure the gradient and the quadrature error at the last parameters."""
     nodes = fit.nodes
     expected = e_step(blocks, model.log_prob(fit.parameters, nodes.theta), nodes.log_weights)
-    gradient, _ = derivatives(model, fit.parameters, nodes.theta, expected.counts)
+    _, gradient, _ = derivatives(model, fit.parameters, nodes.theta, expected.counts)
     if model.slope_rule is not SlopeRule.FREE:
         gradient[:, 0] = gradient[:, 0].sum()
     finer = Normal().nodes(2 * len(nodes.theta) - 1)

@@ -104,7 +104,7 @@ def observed_information(
         flat = score.reshape(len(score), -1)
         square += ((flat * block.weights[:, None]).T @ flat).reshape(square.shape)
     counts = e_step(blocks, log_prob, nodes.log_weights).counts
-    _, curvature = derivatives(model, parameters, theta, counts)  # (I, 2, 2)
+    _, _, curvature = derivatives(model, parameters, theta, counts)  # (I, 2, 2)
     information = square
     information[:, 0, :, 0] -= moment[0]
     information[:, 0, :, 1] -= moment[1]

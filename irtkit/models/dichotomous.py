@@ -41,7 +41,10 @@ class TwoPL(ItemModel):
     def log_prob(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Log-probability of wrong and right: parameters (I, 2), theta (Q,) -> (Q, I, 2)."""
         z = logit(parameters, theta)
-        return np.stack([log_expit(-z), log_expit(z)], axis=-1)  # (Q, I, 2)
+        both = np.empty((2, *z.shape))  # each category in one piece of memory
+        log_expit(-z, out=both[0])
+        log_expit(z, out=both[1])
+        return np.moveaxis(both, 0, -1)  # (Q, I, 2)
 
     def gradient(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Derivative of `log_prob` by slope and intercept, shape (Q, I, 2, 2)."""
@@ -49,6 +52,27 @@ class TwoPL(ItemModel):
         by_intercept = np.stack([-right, 1.0 - right], axis=-1)  # (Q, I, 2)
         by_slope = by_intercept * theta[:, None, None]  # (Q, I, 2)
         return np.stack([by_slope, by_intercept], axis=-1)  # (Q, I, 2, 2)
+
+    def expected(
+        self, parameters: FloatArray, theta: FloatArray, counts: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Expected log-likelihood, gradient and information as sums over the nodes.
+
+        With residuals r = counts of right - n P and weights w = n P (1 - P) the gradient is the
+        sum of r (theta, 1) and the information that of w (theta, 1)(theta, 1)'.
+        """
+        z = logit(parameters, theta)  # (Q, I)
+        wrong, right = counts[:, :, 0], counts[:, :, 1]
+        n = wrong + right  # (Q, I)
+        tail = np.exp(-np.abs(z))  # of the less likely answer, never rounded to nothing
+        large = 1.0 / (1.0 + tail)
+        log_right = np.minimum(z, 0.0) - np.log1p(tail)
+        value = np.einsum("qi,qi->i", n, log_right) - np.einsum("qi,qi->i", wrong, z)
+        powers = np.stack([theta**2, theta, np.ones_like(theta)])  # (3, Q)
+        residual = right - n * np.where(z > 0, large, tail * large)  # (Q, I)
+        gradient = powers[1:] @ residual  # (2, I)
+        squares = powers @ (n * tail * large**2)  # (3, I)
+        return value, gradient.T, squares[[0, 1, 1, 2]].T.reshape(-1, 2, 2)
 
     def information(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Fisher information about theta, a^2 P (1 - P), shape (Q, I)."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
+import numpy as np
+
 from irtkit.arrays import FloatArray
 
 
@@ -48,6 +50,33 @@ class ItemModel(ABC):
     @abstractmethod
     def gradient(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Derivative of `log_prob` by each parameter, shape (Q, I, K, D)."""
+
+    def expected(
+        self, parameters: FloatArray, theta: FloatArray, counts: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Expected log-likelihood of each item, its gradient and its expected information.
+
+        This default serves every family; a family may have a faster form of the same sums.
+
+        Parameters
+        ----------
+        parameters : array, shape (I, D)
+        theta : array, shape (Q,)
+        counts : array, shape (Q, I, K)
+            Expected number of persons at each node who chose each category.
+
+        Returns
+        -------
+        value : array, shape (I,)
+        gradient : array, shape (I, D)
+        information : array, shape (I, D, D)
+        """
+        log_prob = self.log_prob(parameters, theta)  # (Q, I, K)
+        slopes = self.gradient(parameters, theta)  # (Q, I, K, D)
+        chance = counts.sum(axis=2, keepdims=True) * np.exp(log_prob)  # (Q, I, K)
+        value = np.einsum("qik,qik->i", counts, log_prob)
+        gradient = np.einsum("qik,qikd->id", counts, slopes)
+        return value, gradient, np.einsum("qikd,qike->ide", slopes * chance[..., None], slopes)
 
     @abstractmethod
     def information(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:

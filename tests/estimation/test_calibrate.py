@@ -126,7 +126,7 @@ def test_gradient_and_information_equal_finite_differences():
         parameters = flat.reshape(4, 2)
         log_prob = TwoPL().log_prob(parameters, nodes.theta)
         counts = e_step(blocks, log_prob, nodes.log_weights).counts
-        return derivatives(TwoPL(), parameters, nodes.theta, counts)[0].ravel()
+        return derivatives(TwoPL(), parameters, nodes.theta, counts)[1].ravel()
 
     def log_likelihood(flat):
         log_prob = TwoPL().log_prob(flat.reshape(4, 2), nodes.theta)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from irtkit.latent import Normal
-from irtkit.models import MODELS, OnePL, Rasch, TwoPL
+from irtkit.models import MODELS, ItemModel, OnePL, Rasch, TwoPL
 from irtkit.simulate import simulate
 
 ROUNDING = 1e-14
@@ -49,6 +49,16 @@ def test_gradient_equals_the_complex_step(model):
         moved[:, place] += 1j * COMPLEX_STEP
         exact = log_prob(moved).imag / COMPLEX_STEP
         assert found[..., place] == pytest.approx(exact, rel=1e-10, abs=1e-14)
+
+
+@every_model
+def test_fast_sums_equal_the_general_ones(model):
+    parameters, theta = points(20)
+    counts = np.random.default_rng(2).uniform(0, 50, (13, 20, 2))
+    fast = model.expected(parameters, theta, counts)
+    general = ItemModel.expected(model, parameters, theta, counts)
+    for one, other in zip(fast, general, strict=True):
+        assert one == pytest.approx(other, rel=1e-10, abs=1e-10)
 
 
 @every_model
