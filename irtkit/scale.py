@@ -45,6 +45,8 @@ class Provenance:
         Screening rules in order.
     dropped : tuple of (item, rule, reason)
         In the order in which they went.
+    notes : tuple of str
+        What was tolerated when the answers were read, such as missing ones counted as wrong.
     """
 
     irtkit: str
@@ -52,6 +54,7 @@ class Provenance:
     n_items_offered: int
     rules: tuple[str, ...]
     dropped: tuple[tuple[str, str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +159,7 @@ def build_scale(screening: Screening, *, name: str) -> EvaluationScale:
         n_items_offered=len(screening.first.items),
         rules=screening.rules,
         dropped=tuple(zip(dropped["item"], dropped["rule"], dropped["reason"], strict=True)),
+        notes=responses.notes,
     )
     norms = norms_of(score(responses, calibration), responses.weights)
     return EvaluationScale(name, calibration, counts, norms, provenance)
@@ -295,6 +299,7 @@ def scale_document(scale: EvaluationScale) -> dict[str, Any]:
                 {"item": item, "rule": rule, "reason": reason}
                 for item, rule, reason in scale.provenance.dropped
             ],
+            "notes": list(scale.provenance.notes),
         },
     }
 
@@ -341,6 +346,7 @@ def _provenance(fields: Fields) -> Provenance:
         n_items_offered=fields.integer("n_items_offered"),
         rules=fields.texts("rules"),
         dropped=tuple(_dropped(child) for child in fields.children("dropped")),
+        notes=fields.texts("notes"),
     )
     fields.done()
     return found
