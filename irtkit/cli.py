@@ -144,7 +144,7 @@ ESTIMATION_OPTIONS = [
         help="Largest move at the end.",
     ),
 ]
-MOST_CELLS = 10**9  # answers that `simulate` draws
+MOST_CELLS = 10**8  # answers that `simulate` draws
 Command = Callable[..., None]
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 HELP = """Item Response Theory from answers to evaluation scales.

@@ -67,7 +67,7 @@ class Column:
     """A column of cells: `values[index[row]]`, or no value where the index is -1."""
 
     name: str
-    index: npt.NDArray[np.int32]
+    index: npt.NDArray[np.signedinteger]
     values: tuple[Any, ...]
 
 
@@ -145,7 +145,7 @@ def _tokens_of(column: Column, coding: Coding, keyed: bool, place: Place) -> Col
         )
     missing = MISSING_WORDS | set(coding.missing)
     words: dict[str, int] = {}
-    target = np.full(len(column.values) + 1, -1, dtype=np.int32)
+    target = np.full(len(column.values) + 1, -1, dtype=column.index.dtype)
     for number, value in enumerate(column.values):
         word = _word(column, value, keyed, place)
         if word in missing or word.strip() in missing:

@@ -176,7 +176,7 @@ def scale_score(
         Raw labels (graded here by the scale's key) or 0/1 codes, one row a model.
     scale : EvaluationScale
     fewest_answers : int
-        Refuse a model with fewer answers to the scale's items.
+        Refuse a model with fewer answers to the scale's calibrated items.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def scale_score(
         )
     graded = _graded(predictions.select_items(shared), scale)
     known = replace(graded, notes=())
-    answered = known.n_answered()
+    answered = _informative(known, scale).sum(axis=1)
     few = [p for p, n in zip(known.persons, answered, strict=True) if n < fewest_answers]
     if few:
         raise PredictionError(
@@ -267,13 +267,20 @@ def _missing_notes(predictions: Responses, scale: EvaluationScale) -> list[str]:
 
 def _extremes(predictions: Responses, scale: EvaluationScale) -> tuple[BoolArray, BoolArray]:
     """Whether each row's answers are the best, or the worst, that the items allow."""
-    place = {item: number for number, item in enumerate(scale.items)}
-    slopes = scale.calibration.parameters[[place[item] for item in predictions.items], 0]
-    codes = predictions.dense()
-    seen = (codes != MISSING) & ~np.isnan(slopes)
-    best = codes == (slopes > 0)
+    seen = _informative(predictions, scale)
+    best = predictions.dense() == (_slopes(predictions, scale) > 0)
     some = seen.any(axis=1)
     return some & (best | ~seen).all(axis=1), some & (~best | ~seen).all(axis=1)
+
+
+def _informative(predictions: Responses, scale: EvaluationScale) -> BoolArray:
+    """Which answers are there and to an item with parameters, shape (P, I)."""
+    return (predictions.dense() != MISSING) & ~np.isnan(_slopes(predictions, scale))
+
+
+def _slopes(predictions: Responses, scale: EvaluationScale) -> FloatArray:
+    place = {item: number for number, item in enumerate(scale.items)}
+    return scale.calibration.parameters[[place[item] for item in predictions.items], 0]
 
 
 def scale_document(scale: EvaluationScale) -> dict[str, Any]:

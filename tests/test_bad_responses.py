@@ -283,7 +283,7 @@ def a_million_columns(folder):
     return read(folder, f"id,{names}\na" + ",1" * 1_000_000 + "\n")
 
 
-@entry(26, refuse(r"has 5,000.0 GiB; reading it needs about 15,000.0 GiB of memory", FileError))
+@entry(26, refuse(r"has 5,000.0 GiB; reading it needs about 20,000.0 GiB of memory", FileError))
 def more_rows_than_memory(folder):
     path = folder / "answers.csv"
     path.write_text(TWO)
@@ -441,6 +441,16 @@ def newline_inside_a_quoted_person(folder):
 @entry(42, refuse("quote opened on line 3 is not closed"))
 def unclosed_quote(folder):
     return read(folder, 'id,x,y\na,0,1\n"b,1,0\nc,1,1\n')
+
+
+@entry(42, refuse("quote opened on line 4 is not closed"))
+def unclosed_quote_after_a_quoted_newline(folder):
+    return read(folder, 'id,x,y\na,0,1\n"b\n1","1,0\nc,1,1\n')
+
+
+@entry(42, refuse("row of line 3 has a cell of more than 131,072 characters"))
+def endless_cell(folder):
+    return read(folder, 'id,x,y\na,0,1\n"b,' + "1" * 200_000 + "\n")
 
 
 @entry(43, refuse("Line 3 has 2 fields, the header has 3"))

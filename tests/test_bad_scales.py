@@ -1,202 +1,471 @@
-"""Bad keys and bad scale files: each must be refused by name, or read as it was meant."""
+"""Keys, labels and scale files of the catalogue of bad inputs: sections B (59-68) and C (69-86).
 
+Each input is a function under its number; one parametrised test per section runs them.
+"""
+
+import copy
 import importlib
 import json
+import os
 import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from irtkit.coding import Coding
-from irtkit.datasets import load_dataset, load_items
-from irtkit.errors import IrtkitError, ResponseError, ScaleError
-from irtkit.io import read_responses, read_scale, write_scale
-from irtkit.io.documents import sealed, write_json
-from irtkit.models import TwoPL
-from irtkit.scale import build_scale, scale_document
+from irtkit.diagnostics import item_fit
+from irtkit.errors import FileError, PredictionError, ResponseError, ScaleError
+from irtkit.estimation import calibrate
+from irtkit.io import read_calibration, read_responses, read_scale, write_calibration, write_scale
+from irtkit.io.documents import sealed
+from irtkit.models import Rasch, TwoPL
+from irtkit.responses import Responses
+from irtkit.scale import build_scale, scale_score
 from irtkit.screening import ItemStates, screen
+from irtkit.simulate import simulate
 
-# Section B: keys and labels.
-ANSWERS = "id,q1,q2,q3\na,yes,no,yes\nb,no,no,yes\nc,yes,yes,no\n"
-KEY_FAULTS = {
-    60: ("q1,yes\nq2,no\n", "1 item without a line in it ('q3')"),
-    "60-longer": ("q1,yes\nq2,no\nq3,yes\nq4,no\n", "1 item of the key not answered ('q4')"),
-    "60-misspelt": ("q1,yes\nq2,no\nQ3,yes\n", "Did you mean 'q3'"),
-    61: ("q1,yess\nq2,no\nq3,yes\n", "'yess' was never answered on any item.*Did you mean 'yes'"),
-    62: ("q1,Yes\nq2,no\nq3,yes\n", "'Yes' and 'yes' differ only in case"),
-    67: ("q1,yes\nq1,no\nq2,no\nq3,yes\n", "line 2 names item 'q1' with two labels"),
-    "all-empty": ("q1,\nq2,\nq3,\n", "no gold label at all"),
-    "other-words": ("q1,oui\nq2,non\nq3,oui\n", "--label-map"),
+# Faults whose test stands in another module, which must exist and hold that test.
+ELSEWHERE = {
+    65: ("tests.test_screening", "test_reversed_key_is_seen_before_communality_would_keep_it"),
 }
-KEYS_ELSEWHERE = {
-    59: ("tests.test_bad_scales", "test_item_with_an_empty_gold_label_is_left_out_and_named"),
-    63: ("tests.test_bad_scales", "test_gold_label_that_nobody_chose_is_noted"),
-    64: ("tests.test_screening", "test_planted_faults_are_dropped_each_by_its_rule"),
-    65: (
-        "tests.estimation.test_calibrate",
-        "test_reverse_keyed_item_is_named_and_keeps_its_negative_slope",
-    ),
-    66: (
-        "tests.estimation.test_calibrate",
-        "test_sign_rule_makes_slopes_sum_to_a_positive_number",
-    ),
-    68: ("tests.test_scale", "test_unknown_label_is_refused_with_the_scales_labels"),
+# Faults that this version cannot meet.
+NOT_YET = {
+    64: "there is no table of option counts with item-rest correlations; a wrong key shows as a "
+    "negative slope (65) or a gold label that nobody chose (63)",
+    78: "a scale is one file; it names no other files",
+    80: "no YAML is read",
+    82: "no command takes two scales",
 }
 
 
-def answers(folder, key, **coding):
-    (folder / "a.csv").write_text(ANSWERS)
-    (folder / "k.csv").write_text(key)
-    return read_responses(folder / "a.csv", key=folder / "k.csv", coding=Coding(**coding))
+@dataclass(frozen=True)
+class Refused:
+    error: type[Exception]
+    message: str
 
 
-@pytest.mark.parametrize("number", KEY_FAULTS, ids=str)
-def test_bad_key_is_refused(number, tmp_path):
-    key, message = KEY_FAULTS[number]
-    pattern = message.replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(ResponseError, match=pattern):
-        answers(tmp_path, key)
+@dataclass(frozen=True)
+class Accepted:
+    outcome: object
 
 
-def test_labels_that_differ_in_case_are_one_if_declared(tmp_path):
-    made = answers(tmp_path, "q1,Yes\nq2,no\nq3,YES \n", normalise_labels=True)
-    assert made.label_set == ("no", "yes")
-    assert made.dense().tolist() == [[1, 1, 1], [0, 1, 1], [1, 0, 0]]
+SAME = 1e-9  # thetas whose sums were taken in another order
+ENTRIES = {}
 
 
-def test_item_with_an_empty_gold_label_is_left_out_and_named(tmp_path):
-    made = answers(tmp_path, "q1,yes\nq2,\nq3,yes\n")
-    assert made.items == ("q1", "q3")
-    assert made.notes == ("1 item without a gold label left out: 'q2'.",)
+def entry(number, expected):
+    """Register an input of the catalogue under its number; several may share one."""
+
+    def register(make):
+        section = "B" if number < 69 else "C"
+        ENTRIES[f"{section}{number:02d}-{make.__name__}"] = (make, expected)
+        return make
+
+    return register
 
 
-def test_gold_label_that_nobody_chose_is_noted(tmp_path):
-    (tmp_path / "a.csv").write_text("id,q1,q2\na,yes,no\nb,yes,yes\n")
-    made = read_responses(tmp_path / "a.csv", key={"q1": "no", "q2": "yes"})
-    assert made.notes == ("Nobody chose the gold label of 1 item: 'q1'.",)
-    assert made.dense().tolist() == [[0, 0], [0, 1]]
+def check(name, *given):
+    make, expected = ENTRIES[name]
+    if isinstance(expected, Accepted):
+        assert make(*given) == expected.outcome
+        return
+    with pytest.raises(expected.error, match=f"(?s){expected.message}"):
+        make(*given)
 
 
-# Section C: scale files.
+ANSWERS = "id,x,y,z\na,yes,no,yes\nb,no,no,yes\nc,yes,yes,no\n"
+KEY = "item,label\nx,yes\ny,no\nz,yes\n"
+
+
+def keyed(folder: Path, key=KEY, answers=ANSWERS, **coding) -> Responses:
+    (folder / "key.csv").write_text(key)
+    (folder / "answers.csv").write_text(answers)
+    return read_responses(folder / "answers.csv", key=folder / "key.csv", coding=Coding(**coding))
+
+
+@entry(59, Accepted((("x", "z"), ("1 item without a gold label left out: 'y'.",))))
+def item_without_a_gold_label(folder):
+    made = keyed(folder, KEY.replace("y,no", "y,"))
+    return made.items, made.notes
+
+
+@entry(59, Refused(ResponseError, "no gold label at all"))
+def no_gold_label_at_all(folder):
+    return keyed(folder, "x,\ny,\nz,\n")
+
+
+@entry(60, Refused(ResponseError, r"1 item without a line in it \('z'\)"))
+def key_shorter_than_the_answers(folder):
+    return keyed(folder, "x,yes\ny,no\n")
+
+
+@entry(60, Refused(ResponseError, r"1 item of the key not answered \('w'\)"))
+def key_longer_than_the_answers(folder):
+    return keyed(folder, KEY + "w,yes\n")
+
+
+@entry(60, Refused(ResponseError, r"key\.csv is empty"))
+def empty_key(folder):
+    return keyed(folder, "\n")
+
+
+@entry(60, Refused(ResponseError, r"key\.csv is empty"))
+def key_of_a_header_only(folder):
+    return keyed(folder, "item,label\n")
+
+
+@entry(62, Accepted([[1, 1, 1], [0, 1, 1], [1, 0, 0]]))
+def labels_that_differ_in_case_normalised(folder):
+    made = keyed(folder, KEY.replace("z,yes", "z, Yes"), normalise_labels=True)
+    return made.dense().tolist()
+
+
+@entry(63, Accepted(("Nobody chose the gold label of 1 item: 'x'.",)))
+def gold_label_that_nobody_chose(folder):
+    return keyed(folder, KEY.replace("x,yes", "x,maybe")).notes
+
+
+@entry(66, Accepted(True))
+def all_items_reversed(folder):
+    """The slopes always sum to a positive number, so the sign of theta is fixed."""
+    made = simulate(TwoPL(), n_persons=400, n_items=6, seed=3).responses
+    turned = Responses.from_array(1 - made.dense())
+    plain, other = calibrate(made, TwoPL()), calibrate(turned, TwoPL())
+    return bool(plain.parameters[:, 0].sum() > 0 and other.parameters[:, 0].sum() > 0)
+
+
+@entry(67, Refused(ResponseError, r"key\.csv: line 5 names item 'x' with two labels"))
+def two_gold_labels(folder):
+    return keyed(folder, KEY + "x,no\n")
+
+
+@entry(67, Refused(ResponseError, r"key\.csv: line 5 names item 'x' twice"))
+def one_gold_label_twice(folder):
+    return keyed(folder, KEY + "x,yes\n")
+
+
+@entry(67, Refused(ResponseError, r"line 1 should hold an item and its label"))
+def answers_given_as_the_key(folder):
+    return keyed(folder, ANSWERS)
+
+
+@entry(68, Refused(PredictionError, "3 of 3 predictions name labels.*labels are no, yes"))
+def predictions_in_other_labels(folder):
+    made = simulate(TwoPL(), n_persons=300, n_items=3, seed=2).responses
+    text = [["no", "yes"][code] for code in made.dense().ravel()]
+    persons = [person for person in made.persons for _ in made.items]
+    words = Responses.from_triples(
+        persons, list(made.items) * made.n_persons, text, key=dict.fromkeys(made.items, "yes")
+    )
+    scale = build_scale(screen(words, TwoPL(), (ItemStates(),)), name="words")
+    predictions = Responses.from_triples(
+        ["m"] * 3, scale.items, ["true", "false", "true"], coding=Coding(nominal=True)
+    )
+    return scale_score(predictions, scale)
+
+
+@entry(61, Refused(ResponseError, r"'yess' was never answered.*Did you mean 'yes'"))
+def label_typo_in_the_key(folder):
+    return keyed(folder, KEY.replace("x,yes", "x,yess"))
+
+
+@entry(62, Refused(ResponseError, r"'Yes' and 'yes' differ only in case.*--normalise-labels"))
+def labels_that_differ_in_case(folder):
+    return keyed(folder, KEY.replace("z,yes", "z,Yes"))
+
+
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith("B")])
+def test_bad_key_or_label(name, tmp_path):
+    check(name, tmp_path)
+
+
 @pytest.fixture(scope="module")
 def scale():
-    items = load_items("crowd_nli")
-    office = list(items[items["scale"] == "office"]["item"])[:8]
-    answers = load_dataset("crowd_nli").select_items(office)
-    return build_scale(screen(answers, TwoPL(), (ItemStates(),)), name="office")
+    made = simulate(TwoPL(), n_persons=300, n_items=5, seed=4).responses
+    return build_scale(screen(made, TwoPL(), (ItemStates(),)), name="five items")
 
 
-def edited(change):
-    """Write a scale whose document was changed and honestly sealed again."""
-
-    def write(path, scale):
-        document = scale_document(scale)
-        change(document)
-        write_json(sealed(document), path)
-
-    return write
+@pytest.fixture
+def document(scale, tmp_path):
+    """Return the fields of a valid scale file, without its seal."""
+    write_scale(scale, tmp_path / "valid.json")
+    fields = json.loads((tmp_path / "valid.json").read_text("utf-8"))
+    del fields["sha256"]
+    return fields
 
 
-def raw(make):
-    """Write a scale whose text was changed after it was written."""
-
-    def write(path, scale):
-        write_scale(scale, path)
-        content = make(path.read_bytes())
-        path.write_bytes(content)
-
-    return write
-
-
-def first(document):
-    return document["items"][0]
-
-
-SCALE_FAULTS = {
-    69: (edited(lambda d: d.update(schema="irtkit/scale/2")), "reads version 1"),
-    70: (edited(lambda d: d.update(colour="red")), "Unknown fields: 'colour'"),
-    71: (edited(lambda d: first(d)["parameters"].pop("slope")), "parameters.slope is missing"),
-    72: (raw(lambda c: c.replace(b'"slope": ', b'"slope": 1', 1)), "changed after irtkit wrote"),
-    "72-seal": (raw(lambda c: c.replace(b'"sha256"', b'"sha257"')), "sha256 is missing"),
-    73: (raw(lambda c: c.replace(b'"mean": 0.0', b'"mean": NaN')), "holds NaN"),
-    "73-infinity": (raw(lambda c: c.replace(b'"mean": 0.0', b'"mean": -Infinity')), "Infinity"),
-    "73-overflow": (raw(lambda c: c.replace(b'"mean": 0.0', b'"mean": 1e999')), "too large"),
-    74: (edited(lambda d: first(d)["parameters"].update(slope=0.0)), "slope is 0"),
-    "74-variance": (
-        edited(lambda d: first(d).update(covariance=[[-1.0, 0.0], [0.0, 1.0]])),
-        "no covariance matrix",
-    ),
-    75: (edited(lambda d: first(d)["parameters"].update(slope=1e6)), "from -1000 to 1000"),
-    "75-intercept": (edited(lambda d: first(d)["parameters"].update(intercept=1e6)), "intercept"),
-    "76-depth": (raw(lambda c: b'{"a": ' + b"[" * 100_000), "nested more than 64 deep"),
-    77: (raw(lambda c: c.replace(b'"name"', b'"schema"')), "'schema' stands twice"),
-    79: (raw(lambda c: pickle.dumps({"a": 1})), "is a Python pickle, not JSON"),
-    "79-zip": (raw(lambda c: b"PK\x03\x04" + c), "is a zip archive, not JSON"),
-    83: (edited(lambda d: first(d)["parameters"].update(slope="1.0")), "should be a number"),
-    "83-count": (edited(lambda d: d["convergence"].update(n_cycles=3.5)), "whole number"),
-    84: (raw(lambda c: c[: len(c) // 2]), "not complete JSON"),
-    "84-empty": (raw(lambda c: b""), "not complete JSON"),
-    86: (edited(lambda d: first(d)["parameters"].update(slope="1,5")), "should be a number"),
-    "not-an-object": (raw(lambda c: b"[1]"), "not an object"),
-    "not-utf-8": (raw(lambda c: b'{"a": "\xff"}'), "not UTF-8"),
-}
-SCALES_ELSEWHERE = {
-    76: ("tests.test_bad_scales", "test_oversized_scale_is_refused_before_parsing"),
-    81: ("tests.test_scale", "test_order_of_items_does_not_matter"),
-    85: ("tests.test_bad_scales", "test_markup_in_names_is_kept_as_text"),
-}
-SCALES_NOT_YET = {
-    78: "a scale is one file and names no other",
-    80: "no YAML is read",
-    82: "nothing mixes two scales",
-}
+def changed(document, path, value):
+    """Return a copy with one field changed, or left out where the value is `...`."""
+    copied = copy.deepcopy(document)
+    *parents, last = path
+    place = copied
+    for step in parents:
+        place = place[step]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return copied
 
 
-@pytest.mark.parametrize("number", SCALE_FAULTS, ids=str)
-def test_bad_scale_is_refused_with_its_name(number, scale, tmp_path):
-    write, message = SCALE_FAULTS[number]
-    path = tmp_path / "s.json"
-    write(path, scale)
-    with pytest.raises(ScaleError, match=message) as caught:
-        read_scale(path)
-    assert str(path) in str(caught.value)
+def read(folder, content):
+    """Read what a hostile hand wrote: bytes, text, or fields with a seal that fits."""
+    path = folder / "scale.json"
+    if isinstance(content, dict):
+        content = json.dumps(sealed(content))
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_scale(path)
 
 
-def test_oversized_scale_is_refused_before_parsing(tmp_path, monkeypatch):
-    monkeypatch.setattr("irtkit.io.documents.MOST_BYTES", 1000)
-    path = tmp_path / "s.json"
-    path.write_text(json.dumps({"a": "x" * 2000}))
-    with pytest.raises(ScaleError, match="at most 1,000 are read"):
-        read_scale(path)
+SLOPE = ("items", 1, "parameters", "slope")
+INTERCEPT = ("items", 1, "parameters", "intercept")
 
 
-def test_markup_in_names_is_kept_as_text(scale, tmp_path):
-    from dataclasses import replace
-
-    name = "<script>alert(1)</script> \u202e [red]bold[/red] \x1b[31m"
-    write_scale(replace(scale, name=name), tmp_path / "s.json")
-    assert read_scale(tmp_path / "s.json").name == name
+@entry(69, Refused(ScaleError, r"scale\.json: .*'irtkit/scale/2'; this irtkit reads version 1"))
+def newer_schema(folder, document):
+    return read(folder, changed(document, ["schema"], "irtkit/scale/2"))
 
 
-def test_failed_write_keeps_the_old_scale(scale, tmp_path, monkeypatch):
-    path = tmp_path / "s.json"
-    write_scale(scale, path)
-    before = path.read_bytes()
-
-    def full(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(IrtkitError, match="No space left"):
-        write_scale(scale, path)
-    assert path.read_bytes() == before
+@entry(69, Refused(ScaleError, r"'irtkit/scale/0'; this irtkit reads version 1"))
+def older_schema(folder, document):
+    return read(folder, changed(document, ["schema"], "irtkit/scale/0"))
 
 
-def test_every_fault_has_its_place():
-    def numbers(faults):
-        return {int(str(name).split("-")[0]) for name in faults if str(name)[0].isdigit()}
+@entry(69, Refused(ScaleError, "another kind of file"))
+def calibration_given_as_a_scale(folder, document):
+    made = simulate(TwoPL(), n_persons=200, n_items=4, seed=4).responses
+    write_calibration(calibrate(made, TwoPL()), folder / "calibration.json")
+    return read_scale(folder / "calibration.json")
 
-    assert numbers(KEY_FAULTS) | set(KEYS_ELSEWHERE) == set(range(59, 69))
-    here = numbers(SCALE_FAULTS) | set(SCALES_ELSEWHERE) | set(SCALES_NOT_YET)
-    assert here == set(range(69, 87))
-    for module, test in [*KEYS_ELSEWHERE.values(), *SCALES_ELSEWHERE.values()]:
+
+@entry(69, Refused(ScaleError, "another kind of file"))
+def scale_given_as_a_calibration(folder, document):
+    return read_calibration(folder / "valid.json")
+
+
+@entry(70, Refused(ScaleError, "Unknown fields: 'surprise'"))
+def unknown_field(folder, document):
+    return read(folder, changed(document, ["surprise"], 1))
+
+
+@entry(71, Refused(ScaleError, r"items\[1\]\.parameters\.slope is missing"))
+def missing_parameter(folder, document):
+    return read(folder, changed(document, SLOPE, ...))
+
+
+@entry(71, Refused(ScaleError, r"norms\.theta is missing"))
+def missing_norms(folder, document):
+    return read(folder, changed(document, ["norms", "theta"], ...))
+
+
+@entry(71, Refused(ScaleError, r"norms\.theta is empty"))
+def empty_norms(folder, document):
+    empty = {"theta": [], "below": [], "at_or_below": [], "n_persons": 5.0}
+    return read(folder, changed(document, ["norms"], empty))
+
+
+@entry(72, Refused(ScaleError, "was changed after irtkit wrote it, or is damaged"))
+def tampered_parameter(folder, document):
+    text = (folder / "valid.json").read_text("utf-8")
+    slope = repr(document["items"][1]["parameters"]["slope"])
+    assert text.count(slope) == 1
+    return read(folder, text.replace(slope, "1.25"))
+
+
+@entry(72, Refused(ScaleError, "field sha256 is missing"))
+def seal_left_out(folder, document):
+    return read(folder, json.dumps(document))
+
+
+@entry(73, Refused(ScaleError, "It holds NaN, which is not JSON"))
+def nan_literal(folder, document):
+    return read(folder, json.dumps(changed(document, SLOPE, float("nan"))))
+
+
+@entry(73, Refused(ScaleError, "It holds -Infinity, which is not JSON"))
+def infinity_literal(folder, document):
+    return read(folder, json.dumps(changed(document, SLOPE, float("-inf"))))
+
+
+@entry(74, Refused(ScaleError, r"items\[1\]\.parameters\.slope is 0"))
+def slope_of_zero(folder, document):
+    return read(folder, changed(document, SLOPE, 0.0))
+
+
+@entry(74, Refused(ScaleError, r"items\[2\]\.covariance is no covariance matrix"))
+def negative_variance(folder, document):
+    return read(folder, changed(document, ["items", 2, "covariance", 0, 0], -0.5))
+
+
+@entry(74, Refused(ScaleError, r"latent\.standard_deviation is 0"))
+def no_spread_of_ability(folder, document):
+    return read(folder, changed(document, ["latent", "standard_deviation"], 0))
+
+
+@entry(75, Refused(ScaleError, r"items\[1\]\.parameters\.slope is 1000000"))
+def slope_of_a_million(folder, document):
+    return read(folder, changed(document, SLOPE, 1e6))
+
+
+@entry(75, Refused(ScaleError, r"items\[1\]\.parameters\.intercept is -1000000"))
+def intercept_of_minus_a_million(folder, document):
+    return read(folder, changed(document, INTERCEPT, -1e6))
+
+
+@entry(76, Refused(ScaleError, "nested more than 64 deep"))
+def nested_100_000_deep(folder, document):
+    return read(folder, "[" * 100_000 + "]" * 100_000)
+
+
+@entry(76, Refused(ScaleError, "nested more than 64 deep"))
+def objects_nested_100_000_deep(folder, document):
+    return read(folder, '{"a":' * 100_000 + "1" + "}" * 100_000)
+
+
+@entry(76, Refused(ScaleError, "number 1e999, which is too large"))
+def number_beyond_float64(folder, document):
+    text = json.dumps(changed(document, SLOPE, 123456.5))
+    return read(folder, text.replace("123456.5", "1e999"))
+
+
+@entry(76, Refused(ScaleError, r"number 9{20}\.\.\., which is too large"))
+def integer_beyond_float64(folder, document):
+    text = json.dumps(changed(document, SLOPE, 123456.5))
+    return read(folder, text.replace("123456.5", "9" * 400))
+
+
+@entry(76, Refused(ScaleError, "at most 268,435,456 are read"))
+def larger_than_any_scale(folder, document):
+    path = folder / "huge.json"
+    path.touch()
+    os.truncate(path, 2**28 + 1)
+    return read_scale(path)
+
+
+@entry(77, Refused(ScaleError, "The field 'slope' stands twice in one object"))
+def repeated_field(folder, document):
+    text = (folder / "valid.json").read_text("utf-8")
+    return read(folder, text.replace('"slope":', '"slope": 9.0, "slope":', 1))
+
+
+@entry(79, Refused(ScaleError, "is a Python pickle, not JSON.*never unpickles"))
+def pickle_named_json(folder, document):
+    return read(folder, pickle.dumps(document))
+
+
+@entry(79, Refused(ScaleError, "is a zip archive, not JSON"))
+def archive_named_json(folder, document):
+    return read(folder, b"PK\x03\x04archive/data.pkl")
+
+
+@entry(81, Accepted(True))
+def answers_in_another_order_than_the_scale(folder, document):
+    scale = read_scale(folder / "valid.json")
+    made = simulate(TwoPL(), n_persons=20, n_items=5, seed=9).responses
+    turned = made.select_items(made.items[::-1])
+    plain, other = (scale_score(answers, scale).table() for answers in (made, turned))
+    return bool((plain["theta"] - other["theta"]).abs().max() < SAME)
+
+
+@entry(81, Refused(ValueError, "'i6'"))
+def answers_to_items_that_were_not_calibrated(folder, document):
+    made = simulate(TwoPL(), n_persons=200, n_items=6, seed=9).responses
+    known = calibrate(made.select_items(made.items[:5]), TwoPL())
+    return item_fit(made, known)
+
+
+@entry(83, Refused(ScaleError, r"slope is '1\.0'; it should be a number"))
+def number_in_quotes(folder, document):
+    return read(folder, changed(document, SLOPE, "1.0"))
+
+
+@entry(83, Refused(ScaleError, r"convergence\.n_cycles is 12\.5; it should be a whole number"))
+def half_a_cycle(folder, document):
+    return read(folder, changed(document, ["convergence", "n_cycles"], 12.5))
+
+
+@entry(84, Refused(ScaleError, "is not complete JSON"))
+def half_a_file(folder, document):
+    whole = (folder / "valid.json").read_bytes()
+    return read(folder, whole[: len(whole) // 2])
+
+
+@entry(84, Refused(ScaleError, "is not complete JSON"))
+def empty_file(folder, document):
+    return read(folder, b"")
+
+
+@entry(84, Refused(ScaleError, r"holds list, not an object"))
+def list_of_scales(folder, document):
+    return read(folder, "[]")
+
+
+@entry(84, Refused(ScaleError, "is not UTF-8 at byte 2"))
+def bytes_that_are_no_text(folder, document):
+    return read(folder, b'{"\xff": 1}')
+
+
+@entry(84, Refused(ScaleError, r"holds \\ud800, half of a character"))
+def half_of_a_character(folder, document):
+    return read(folder, changed(document, ["name"], "\ud800"))
+
+
+@entry(84, Refused(FileError, "does not exist"))
+def no_file(folder, document):
+    return read_scale(folder / "gone.json")
+
+
+@entry(85, Accepted("<script>alert(1)</script>{{7*7}}"))
+def markup_in_the_name(folder, document):
+    markup = "<script>alert(1)</script>{{7*7}}"
+    return read(folder, changed(document, ["name"], markup)).name
+
+
+@entry(86, Refused(ScaleError, "slope is '1,5'; it should be a number"))
+def decimal_comma(folder, document):
+    return read(folder, changed(document, SLOPE, "1,5"))
+
+
+@entry(86, Refused(ScaleError, "is not complete JSON"))
+def decimal_comma_without_quotes(folder, document):
+    text = json.dumps(changed(document, SLOPE, 123456.5))
+    return read(folder, text.replace("123456.5", "1,5"))
+
+
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name.startswith("C")])
+def test_bad_scale_file(name, tmp_path, document):
+    check(name, tmp_path, document)
+
+
+def test_the_untouched_scale_is_read(tmp_path, document):
+    """What the entries of section C change is right before they change it."""
+    assert read(tmp_path, document).name == "five items"
+
+
+def test_a_refused_scale_file_stays_as_it_was(tmp_path, document):
+    with pytest.raises(ScaleError):
+        read(tmp_path, changed(document, SLOPE, 0.0))
+    before = (tmp_path / "scale.json").read_bytes()
+    with pytest.raises(ScaleError):
+        read_scale(tmp_path / "scale.json")
+    assert (tmp_path / "scale.json").read_bytes() == before
+
+
+def test_slope_of_a_rasch_scale_cannot_be_edited(tmp_path):
+    made = simulate(Rasch(), n_persons=200, n_items=4, seed=1).responses
+    scale = build_scale(screen(made, Rasch(), (ItemStates(),)), name="rasch")
+    write_scale(scale, tmp_path / "rasch.json")
+    fields = json.loads((tmp_path / "rasch.json").read_text("utf-8"))
+    del fields["sha256"]
+    with pytest.raises(ScaleError, match="which the rasch model excludes"):
+        read(tmp_path, changed(fields, SLOPE, 1.5))
+
+
+def test_every_fault_of_the_sections_has_its_place():
+    here = {int(re.match(r"[BC](\d+)-", name)[1]) for name in ENTRIES}
+    assert here | set(ELSEWHERE) | set(NOT_YET) == set(range(59, 87))
+    assert not here & set(NOT_YET)
+    for module, test in ELSEWHERE.values():
         assert hasattr(importlib.import_module(module), test)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import html
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -147,7 +148,12 @@ def write_finetuning_set(
     data_format : str
         "parquet" (needs pyarrow) or "jsonl": the data inside the folder.
     overwrite : bool
-        Replace what stands there.
+        Replace what stands there; a folder only if it holds nothing but such a set.
+
+    Raises
+    ------
+    FileError
+        If something stands there, or the set cannot be written.
     """
     path = Path(path)
     if path.suffix == ".jsonl":
@@ -164,7 +170,23 @@ def write_finetuning_set(
         "README.md": card(examples, data_format).encode(),
         f"data/train.{data_format}": content,
     }
+    _check_own(path, files)
     write_folder_atomically(path, files, overwrite=overwrite)
+
+
+def _check_own(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Refuse to replace a folder that holds files of other names, their endings aside."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
+    own = {Path(name).with_suffix("") for name in files}
+    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    names = sorted(path.relative_to(folder) for path in found)
+    foreign = [str(name) for name in names if name.with_suffix("") not in own]
+    if foreign:
+        raise FileError(
+            f"{folder} also holds {listing(foreign)}, which replacing it would delete. Choose "
+            "another folder."
+        )
 
 
 def jsonl(examples: FinetuningSet) -> bytes:

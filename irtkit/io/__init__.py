@@ -7,17 +7,19 @@ functions that people call. Every message of a reader begins with the file's nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from irtkit.coding import Coding, Column
+from irtkit.coding import Coding
 from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
 from irtkit.io.files import read_bytes
 from irtkit.io.tables import read_columns, read_table, write_table
-from irtkit.io.text import TextFormat, decoded, lines
+from irtkit.io.text import TextFormat, decoded, lines, text_rows
 from irtkit.layout import Layout, Long, Wide
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, scale_document, scale_from
@@ -37,6 +39,8 @@ __all__ = [
     "write_scale",
     "write_table",
 ]
+
+KEY_SEPARATORS = ("\t", ",", ";")
 
 
 def read_responses(
@@ -73,19 +77,24 @@ def read_responses(
     columns = read_columns(path, text=text)
     gold = read_key(key, text) if isinstance(key, (str, Path)) else key
     text = text or TextFormat()
-    if not text.header and isinstance(layout, Wide) and layout.person is None:
-        columns = [_renamed(column, f"i{n}") for n, column in enumerate(columns, start=1)]
-    if not text.header and isinstance(layout, Long):
-        names = (layout.person, layout.item, layout.answer)
-        columns = [_renamed(c, name) for c, name in zip(columns, names, strict=False)]
+    if not text.header:
+        names = _names(len(columns), layout or Wide())
+        columns = [replace(column, name=n) for column, n in zip(columns, names, strict=True)]
     try:
         return Responses.from_columns(columns, layout=layout, key=gold, coding=coding)
     except ResponseError as error:
         raise ResponseError(f"{path}: {error}") from error
 
 
-def _renamed(column: Column, name: str) -> Column:
-    return Column(name, column.index, column.values)
+def _names(size: int, layout: Layout) -> list[str]:
+    """Name the columns of a table without a header as its layout takes them."""
+    if isinstance(layout, Long):
+        return [layout.person, layout.item, layout.answer, *map(str, range(4, size + 1))][:size]
+    names = [f"i{number}" for number in range(1, size + 1)]
+    if layout.person is None:
+        return names
+    place = layout.person if isinstance(layout.person, int) else 0
+    return [*names[:place], "person", *names[place:]][:size]
 
 
 def read_key(path: str | Path, text: TextFormat | None = None) -> dict[str, str]:
@@ -98,31 +107,42 @@ def read_key(path: str | Path, text: TextFormat | None = None) -> dict[str, str]
     ResponseError
         If a line has more than two fields, or an item two lines.
     """
-    encoding = (text or TextFormat()).encoding
+    text = text or TextFormat()
     key: dict[str, str] = {}
-    for number, line in enumerate(_lines(path, encoding), start=1):
-        if not line.strip():
-            continue
-        item, label = _key_line(line, f"{path}: line {number}")
-        if number == 1 and item.lower() == "item":
-            continue
-        if item in key:
-            how = "twice" if key[item] == label else "with two labels"
-            raise ResponseError(f"{path}: line {number} names item {shown(item)} {how}.")
-        key[item] = label
+    try:
+        for number, (line, fields) in enumerate(_key_rows(_text(path, text.encoding), text)):
+            item, label = _gold(line, fields)
+            if number == 0 and item.lower() == "item":
+                continue
+            if item in key:
+                how = "twice" if key[item] == label else "with two labels"
+                raise ResponseError(f"line {line} names item {shown(item)} {how}.")
+            key[item] = label
+    except ResponseError as error:
+        raise ResponseError(f"{path}: {error}") from error
     if not key:
         raise ResponseError(f"{path} is empty: it holds no key.")
     return key
 
 
-def _key_line(line: str, place: str) -> tuple[str, str]:
-    separator = next((mark for mark in ",\t;" if mark in line), None)
-    fields = [field.strip().strip('"') for field in line.split(separator)]
-    if len(fields) == 1:
-        fields.append("")
-    if len(fields) != 2 or not fields[0]:
-        raise ResponseError(f"{place} should hold an item and its label, but is {shown(line)}.")
-    return fields[0], fields[1]
+def _key_rows(body: str, text: TextFormat) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and fields of each line of a key that is not blank."""
+    filled = [line for line in lines(body) if line.strip()]
+    head = re.match(r'"?item"?\s*([\t,;|])', filled[0], re.IGNORECASE) if filled else None
+    marks = [head[1]] if head else [*(text.separator or ""), *KEY_SEPARATORS]
+    mark = next((m for m in marks if 2 * sum(m in line for line in filled) > len(filled)), None)
+    if mark is None:
+        return ((n, line.split()) for n, line in enumerate(lines(body), 1) if line.strip())
+    return ((n, fields) for n, fields in text_rows(body, mark) if any(map(str.strip, fields)))
+
+
+def _gold(line: int, fields: list[str]) -> tuple[str, str]:
+    item, label, *more = [field.strip() for field in (*fields, "")]
+    if not item or any(more):
+        raise ResponseError(
+            f"line {line} should hold an item and its label, but holds {listing(fields)}."
+        )
+    return item, label
 
 
 def read_decisions(path: str | Path) -> list[Decision]:
@@ -147,14 +167,23 @@ def read_decisions(path: str | Path) -> list[Decision]:
 
 
 def read_list(path: str | Path) -> list[str]:
-    """Read names, one a line; blank lines are left out."""
-    return [line.strip() for line in _lines(path) if line.strip()]
+    """Read names, one a line; blank lines are left out.
+
+    Raises
+    ------
+    ResponseError
+        If there is no name.
+    """
+    found = [line.strip() for line in lines(_text(path)) if line.strip()]
+    if not found:
+        raise ResponseError(f"{path} is empty: it names nothing.")
+    return found
 
 
-def _lines(path: str | Path, encoding: str = "utf-8") -> list[str]:
+def _text(path: str | Path, encoding: str = "utf-8") -> str:
     content = read_bytes(path)
     try:
-        return lines(decoded(content, encoding))
+        return decoded(content, encoding)
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
 

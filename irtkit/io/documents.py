@@ -21,6 +21,7 @@ DEEPEST = 64
 LONGEST_INTEGER = 308  # digits; more would not fit float64
 HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 SEAL = "sha256"
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
 
 
 def parsed(text: str) -> Any:
@@ -91,10 +92,12 @@ def write_json(document: Mapping[str, Any], path: str | Path) -> None:
         If it cannot be written.
     """
     try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+        content = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1).encode()
+    except UnicodeEncodeError as error:
+        raise FileError(f"{path} cannot be written: a text is no Unicode ({error}).") from error
     except ValueError as error:
         raise FileError(f"{path} cannot be written: a number is not finite ({error}).") from error
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, content + b"\n")
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,25 +130,13 @@ def _hash(document: Mapping[str, Any]) -> str:
 
 
 def _check_depth(text: str) -> None:
-    depth, inside, escaped = 0, False, False
     if text.count("[") + text.count("{") <= DEEPEST:
         return
-    for character in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                inside = False
-        elif character == '"':
-            inside = True
-        elif character in "[{":
-            depth += 1
-            if depth > DEEPEST:
-                raise ScaleError(f"It is nested more than {DEEPEST} deep.")
-        elif character in "]}":
-            depth -= 1
+    depth = 0
+    for token in TOKEN.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if depth > DEEPEST:
+            raise ScaleError(f"It is nested more than {DEEPEST} deep.")
 
 
 def _no_constant(word: str) -> NoReturn:

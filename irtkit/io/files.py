@@ -17,11 +17,11 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from irtkit.errors import FileError, listing
+from irtkit.errors import FileError
 
 GZIP = b"\x1f\x8b"
 MOST_DECOMPRESSED = 4 * 2**30
-MEMORY_PER_BYTE = 3  # reading a table needs about so many times its size
+MEMORY_PER_BYTE = 4  # reading a table needs about so many times its size
 CHUNK = 2**22
 KINDS = {
     b"PAR1": "a Parquet file",
@@ -90,15 +90,24 @@ def _regular(path: Path) -> os.stat_result:
 
 
 def _check_memory(path: Path, size: int) -> None:
-    pages = os.sysconf("SC_AVPHYS_PAGES") if "SC_AVPHYS_PAGES" in os.sysconf_names else 2**40
-    free = pages * os.sysconf("SC_PAGE_SIZE") if pages < 2**40 else 2**60
+    free = _free_memory()
     needed = size * MEMORY_PER_BYTE
-    if needed > free:
+    if free is not None and needed > free:
         gigabytes, wanted, spare = (f"{n / 2**30:,.1f} GiB" for n in (size, needed, free))
         raise FileError(
             f"{path} has {gigabytes}; reading it needs about {wanted} of memory and {spare} are "
             "free. Split it, or write it as Parquet."
         )
+
+
+def _free_memory() -> int | None:
+    """Count the bytes that can be had without swapping, file caches included, where known."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if "MemAvailable" in line).split()[1])
+    if "SC_AVPHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return None
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _decompressed(path: Path, content: bytes, most: int) -> bytes:
@@ -124,12 +133,17 @@ def _decompressed(path: Path, content: bytes, most: int) -> bytes:
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that at any moment the old or the new content is there, complete.
 
+    A link stays, and the file that it names is replaced.
+
     Raises
     ------
     FileError
-        If it cannot be written; the old file is intact and no temporary file is left.
+        If it cannot be written; the old file is intact and no temporary file is left. Devices,
+        pipes and folders are refused: a rename would replace the device itself.
     """
-    path = Path(path)
+    given, path = path, Path(os.path.realpath(path))
+    if os.path.exists(given):
+        _regular(Path(given))
     handle = -1
     temporary = ""
     try:
@@ -146,7 +160,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         temporary = ""
         _sync_folder(path.parent)
     except OSError as error:
-        raise FileError(f"{path} cannot be written: {_reason(error)}.") from error
+        raise FileError(f"{given} cannot be written: {_reason(error)}.") from error
     finally:
         if handle >= 0:
             os.close(handle)
@@ -201,7 +215,7 @@ def write_folder_atomically(
     files : mapping
         Relative name to content.
     overwrite : bool
-        Replace an existing folder, unless it holds anything but such files.
+        Replace an existing folder.
 
     Raises
     ------
@@ -209,9 +223,13 @@ def write_folder_atomically(
         If it cannot be written; what stood there is intact.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())) and not overwrite:
+    for name in files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise FileError(f"{folder} cannot hold {name}, which leads out of the folder.")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise FileError(f"{folder} exists. Say --overwrite to replace it, or choose another name.")
-    _check_own(folder, files)
     temporary = ""
     try:
         temporary = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent)
@@ -220,13 +238,7 @@ def write_folder_atomically(
             target = Path(temporary) / name
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(target, content)
-        if folder.exists():
-            aside = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.old.", dir=folder.parent)
-            os.rename(folder, Path(aside) / "old")
-            os.rename(temporary, folder)
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            os.rename(temporary, folder)
+        _put_in_place(Path(temporary), folder)
         temporary = ""
         _sync_folder(folder.parent)
     except OSError as error:
@@ -238,19 +250,22 @@ def write_folder_atomically(
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _check_own(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Refuse to replace a folder that holds files of other names, their endings aside."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
-    own = {Path(name).with_suffix("") for name in files}
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    names = sorted(path.relative_to(folder) for path in found)
-    foreign = [str(name) for name in names if name.with_suffix("") not in own]
-    if foreign:
-        raise FileError(
-            f"{folder} also holds {listing(foreign)}, which replacing it would delete. Choose "
-            "another folder."
-        )
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Rename a folder to its name; a folder of that name is removed last, or put back."""
+    if not folder.exists():
+        os.rename(new, folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.old.", dir=folder.parent))
+    try:
+        os.rename(folder, aside / "old")
+        try:
+            os.rename(new, folder)
+        except BaseException:
+            os.rename(aside / "old", folder)
+            raise
+    finally:
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -57,8 +57,9 @@ def records(content: bytes, encoding: str = "utf-8") -> list[dict[str, Any]]:
         Naming the line that is no JSON object.
     """
     found = []
-    for number, line in enumerate(lines(decoded(content, encoding)), start=1):
-        if not line.strip():
+    body = decoded(content, encoding)
+    for number, line in enumerate(map(str.rstrip, lines(body)), start=1):
+        if not line:
             continue
         try:
             value = parsed(line)
@@ -78,17 +79,26 @@ def record_columns(rows: list[dict[str, Any]]) -> list[Column]:
     The fields of an object inside a record (`responses` of py-irt, `probabilities`) become
     columns of their own.
     """
-    flat = [_flattened(row, number) for number, row in enumerate(rows, start=1)]
-    names = dict.fromkeys(name for row in flat for name in row)
-    columns = []
-    for name in names:
-        cells = np.empty(len(flat), dtype=object)
-        cells[:] = [row.get(name) for row in flat]
-        strange = [c for c in cells if isinstance(c, (list, dict))]
-        if strange:
-            raise ResponseError(f"The field {shown(name)} holds a list or an object, no answer.")
-        columns.append(column_of(name, cells))
-    return columns
+    fields: dict[str, tuple[list[int], list[Any]]] = {}
+    for number, row in enumerate(rows):
+        for name, cell in _flattened(row, number + 1).items():
+            if isinstance(cell, (list, dict)):
+                raise ResponseError(
+                    f"The field {shown(name)} of record {number + 1} holds a list or an object, "
+                    "no answer."
+                )
+            places, cells = fields.setdefault(name, ([], []))
+            places.append(number)
+            cells.append(cell)
+    return [_filled(name, *held, length=len(rows)) for name, held in fields.items()]
+
+
+def _filled(name: str, places: list[int], cells: list[Any], length: int) -> Column:
+    """Make a column of `length` rows from the cells that some rows hold."""
+    held = column_of(name, np.array([None, *cells], dtype=object)[1:])
+    index = np.full(length, -1, dtype=np.min_scalar_type(-1 - len(held.values)))
+    index[places] = held.index
+    return Column(name, index, held.values)
 
 
 def _flattened(row: dict[str, Any], number: int) -> dict[str, Any]:
@@ -111,7 +121,8 @@ def parquet_columns(content: bytes) -> list[Column]:
         If it is not Parquet, damaged, or pyarrow is absent.
     """
     if not content.startswith(PARQUET):
-        seen = kind_of(content) or "text" if _is_text(content) else kind_of(content) or "unknown"
+        unnamed = "text" if _is_text(content) else "of an unknown type"
+        seen = "empty" if not content else kind_of(content) or unnamed
         raise FileError(f"The file is named Parquet but is {seen}. Name it as what it is.")
     try:
         import pyarrow
@@ -119,13 +130,14 @@ def parquet_columns(content: bytes) -> list[Column]:
     except ImportError as error:
         raise FileError(f"Reading Parquet {NEEDS_PYARROW}") from error
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise FileError(f"The Parquet file is damaged: {str(error).splitlines()[0]}.") from error
-    frame = nw.from_native(table, eager_only=True)
-    return [
-        column_of_series(str(name), frame[:, place]) for place, name in enumerate(frame.columns)
-    ]
+        table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content)).read()
+        return [
+            column_of_series(name, nw.from_native(cells, series_only=True))
+            for name, cells in zip(table.column_names, table.columns, strict=True)
+        ]
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise FileError(f"The Parquet file is damaged: {reason}.") from error
 
 
 def _is_text(content: bytes) -> bool:
@@ -164,7 +176,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         If it cannot be written.
     """
     path = Path(path)
-    flat = frame.reset_index() if frame.index.names != [None] else frame
+    flat = _with_index(frame, path)
     if path.name.lower().endswith(PARQUET_NAMES):
         buffer = io.BytesIO()
         try:
@@ -179,7 +191,17 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
             safe[name] = [_escaped(value) for value in safe[name]]
     separator = "\t" if path.name.lower().endswith(".tsv") else ","
     content = safe.to_csv(index=False, lineterminator="\n", sep=separator)
-    write_atomically(path, content.encode())
+    write_atomically(path, content.encode(errors="backslashreplace"))
+
+
+def _with_index(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Turn the index into columns, unless it only counts the rows."""
+    if isinstance(frame.index, pd.RangeIndex) and frame.index.name is None:
+        return frame
+    try:
+        return frame.reset_index()
+    except ValueError as error:
+        raise FileError(f"{path} cannot be written: {error}; rename the column.") from error
 
 
 def _escaped(value: Any) -> Any:

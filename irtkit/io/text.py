@@ -7,8 +7,8 @@ by their distinct values; what they mean is `coding.py`.
 from __future__ import annotations
 
 import csv
-import io
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,10 +24,11 @@ from irtkit.io.files import kind_of
 MOST_COLUMNS = 100_000
 OTHER_SEPARATORS = (";", "\t", "|")
 LINES_TO_GUESS = 5
-BLOCK_ROWS = 10_000
+BLOCK_CELLS = 2**20
+LINE = re.compile(r"([^\r\n]*)(?:\r\n?|\n|$)")
 
 Row = tuple[int, list[str]]
-Places = npt.NDArray[np.int32]
+Places = npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def text_columns(content: bytes, text: TextFormat, *, tabs: bool = False) -> lis
         If the table is empty, ragged or wrongly quoted; the message names the line.
     """
     separator = text.separator or ("\t" if tabs else ",")
-    if len(separator) != 1:
-        raise ResponseError(f"The separator {shown(separator)} should be a single character.")
-    body = _unix(decoded(content, text.encoding)).rstrip("\n")
+    if len(separator) != 1 or separator in '"\r\n':
+        raise ResponseError(f"The separator {shown(separator)} should be one character, no quote.")
+    body = decoded(content, text.encoding)
     if not body.strip():
         raise ResponseError("The file is empty: it holds no respondents.")
-    rows = _quoted_rows(body, separator) if '"' in body else _plain_rows(body, separator)
+    rows = text_rows(body, separator)
     line, first = next(rows)
     _check_first_line(first, body, separator)
     if text.header:
@@ -85,28 +86,65 @@ def text_columns(content: bytes, text: TextFormat, *, tabs: bool = False) -> lis
     return _encoded(chain([(line, first)], rows), names, text.decimal)
 
 
-def _plain_rows(body: str, separator: str) -> Iterator[Row]:
-    """Yield the line number and the cells of each row; there are no quotes."""
-    for number, line in enumerate(body.split("\n"), start=1):
-        yield number, line.split(separator)
+def text_rows(body: str, separator: str) -> Iterator[Row]:
+    """Yield the line number where each row begins, and its cells; empty last lines are none.
 
-
-def _quoted_rows(body: str, separator: str) -> Iterator[Row]:
-    """Yield the line number where each row begins, and its cells."""
-    reader = csv.reader(io.StringIO(body), delimiter=separator, strict=True)
+    Raises
+    ------
+    ResponseError
+        If a quote is not closed; the message names the line where it opened.
+    """
+    reader = csv.reader(lines(body), delimiter=separator, strict=True)
     line = 1
+    empty: list[int] = []
     while True:
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            raise ResponseError(
-                f"The quotes do not match ({error}): a quote opened on line {line} is not closed, "
-                "or a quote inside a cell is not doubled."
-            ) from None
-        yield line, cells or [""]
+            raise ResponseError(_what_is_wrong(error, body, line, separator)) from None
+        if cells:
+            yield from ((number, [""]) for number in empty)
+            empty.clear()
+            yield line, cells
+        else:
+            empty.append(line)
         line = reader.line_num + 1
+
+
+def lines(body: str) -> Iterator[str]:
+    """Yield the lines of a text, each ended by a newline, however they end in it.
+
+    Only CR, LF and CRLF end a line; `str.splitlines` would also cut at characters such as
+    U+2028, which texts hold.
+    """
+    return (found[1] + "\n" for found in LINE.finditer(body) if found[0])
+
+
+def _what_is_wrong(error: csv.Error, body: str, line: int, separator: str) -> str:
+    """Say what is wrong with the row that begins on a line."""
+    if "field larger" in str(error):
+        return (
+            f"The row of line {line} has a cell of more than {csv.field_size_limit():,} "
+            "characters. If it should not, a quote in it is not closed."
+        )
+    return (
+        f"The quotes do not match ({error}): a quote opened on line "
+        f"{_opening_line(body, line, separator)} is not closed, or a quote inside a cell is not "
+        "doubled."
+    )
+
+
+def _opening_line(body: str, start: int, separator: str) -> int:
+    """Find where the bad quote opens in the row that begins on line `start`."""
+    rest = "".join(itertools.islice(lines(body), start - 1, None))
+    mark = re.escape(separator)
+    cell = re.compile(rf'(?:"(?:[^"]|"")*"|[^"\n{mark}][^\n{mark}]*)?([\n{mark}])')
+    place = 0
+    while found := cell.match(rest, place):
+        place = found.end()
+    return start + rest.count("\n", 0, place)
 
 
 def _encoded(rows: Iterable[Row], names: list[str], decimal: str) -> list[Column]:
@@ -114,7 +152,8 @@ def _encoded(rows: Iterable[Row], names: list[str], decimal: str) -> list[Column
     seen: list[dict[str, int]] = [defaultdict(itertools.count().__next__) for _ in names]
     index: list[list[Places]] = [[] for _ in names]
     rows = iter(rows)
-    while block := list(itertools.islice(rows, BLOCK_ROWS)):
+    size = max(1, BLOCK_CELLS // len(names))
+    while block := list(itertools.islice(rows, size)):
         for line, cells in block:
             if len(cells) != len(names):
                 raise ResponseError(
@@ -123,12 +162,12 @@ def _encoded(rows: Iterable[Row], names: list[str], decimal: str) -> list[Column
                     "answer."
                 )
         for number, column in enumerate(zip(*(cells for _, cells in block), strict=True)):
-            places = map(seen[number].__getitem__, column)
-            index[number].append(np.fromiter(places, dtype=np.int32, count=len(block)))
+            places = np.fromiter(map(seen[number].__getitem__, column), np.int32, len(block))
+            index[number].append(places.astype(np.min_scalar_type(-len(seen[number]))))
     return [
         Column(
             name,
-            np.concatenate(parts) if parts else np.empty(0, np.int32),
+            np.concatenate(parts) if parts else np.empty(0, np.int8),
             tuple(_with_point(word, decimal) for word in words),
         )
         for name, parts, words in zip(names, index, seen, strict=True)
@@ -141,15 +180,6 @@ def _with_point(word: str, decimal: str) -> str:
         return word
     pointed = word.replace(decimal, ".")
     return pointed if is_number(pointed) else word
-
-
-def lines(body: str) -> list[str]:
-    """Split text at the ends of lines, and at no other character that Unicode breaks at."""
-    return _unix(body).split("\n")
-
-
-def _unix(body: str) -> str:
-    return body.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decoded(content: bytes, encoding: str = "utf-8") -> str:
@@ -173,8 +203,6 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
         content = content.removeprefix(b"\xef\xbb\xbf")
     try:
         body = content.decode(encoding)
-    except LookupError:
-        raise FileError(f"There is no encoding {shown(encoding)}.") from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         seen = content[error.start : error.start + 4].hex(" ")
@@ -182,6 +210,10 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
             f"The bytes {seen} at offset {error.start} (line {line}) are not {encoding}. Say "
             "which encoding it is (for example --encoding latin-1), or save the file as UTF-8."
         ) from error
+    except UnicodeError as error:
+        raise FileError(f"The file is not {encoding}: {error}.") from error
+    except (LookupError, ValueError):
+        raise FileError(f"There is no encoding {shown(encoding)}.") from None
     if "\x00" in body:
         line = body[: body.index("\x00")].count("\n") + 1
         raise FileError(f"Line {line} holds a NUL byte, which is no text. Is the file damaged?")
@@ -206,17 +238,17 @@ def _check_names(names: list[str]) -> None:
 def _check_first_line(names: list[str], body: str, separator: str) -> None:
     """Refuse a table that is too wide, or that another separator cuts better."""
     if len(names) > MOST_COLUMNS:
-        lines = body.count("\n") + 1
+        rows = body.count("\n") + 1
         raise ResponseError(
-            f"The table has {len(names):,} columns and {lines:,} lines; reading it would need "
-            f"about {len(names) * (lines * 2 + 2000) / 2**30:.1f} GiB. A wide table may have "
+            f"The table has {len(names):,} columns and {rows:,} lines; reading it would need "
+            f"about {len(names) * (rows * 2 + 2000) / 2**30:.1f} GiB. A wide table may have "
             f"{MOST_COLUMNS:,} columns: use the long layout, or transpose it."
         )
     if len(names) > 1:
         return
-    start = body.split("\n", LINES_TO_GUESS)[:LINES_TO_GUESS]
+    start = [line.rstrip("\n") for line in itertools.islice(lines(body), LINES_TO_GUESS)]
     for other in {*OTHER_SEPARATORS, ","} - {separator}:
-        numbers = {line.count(other) for line in start}
+        numbers = {line.count(other) for line in start if line}
         if len(numbers) == 1 and numbers != {0}:
             raise ResponseError(
                 f"The table has one column {shown(names[0])}, but each line holds "

@@ -1,156 +1,351 @@
-"""Prediction files: every form, and every fault of one."""
+"""Prediction files in all their forms, and section D (87-100) of the catalogue of bad inputs."""
 
+import gzip
+import importlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pytest
 
 from irtkit.bridge.predictions import read_predictions
 from irtkit.coding import Coding
-from irtkit.datasets import load_dataset, load_items
 from irtkit.errors import PredictionError
 from irtkit.io import TextFormat
 from irtkit.models import TwoPL
+from irtkit.responses import Responses
 from irtkit.scale import build_scale, scale_score
 from irtkit.screening import ItemStates, screen
+from irtkit.simulate import simulate
 
-LABELS = ("contradiction", "entailment", "neutral")
+LABELS = ("no", "perhaps", "yes")
+GOLD = {"i1": "yes", "i2": "no", "i3": "yes", "i4": "perhaps", "i5": "no", "i6": "yes"}
+WRONG = {"yes": "no", "no": "perhaps", "perhaps": "yes"}
 
 
 @pytest.fixture(scope="module")
 def scale():
-    items = load_items("crowd_nli")
-    garden = list(items[items["scale"] == "garden"]["item"])
-    answers = load_dataset("crowd_nli").select_items(garden)
-    return build_scale(screen(answers, TwoPL(), (ItemStates(),)), name="garden")
+    """Six items with a key in three labels."""
+    made = simulate(TwoPL(), n_persons=400, n_items=6, seed=6).responses
+    right = made.dense()
+    words = [
+        GOLD[item] if right[row, place] else WRONG[GOLD[item]]
+        for row in range(made.n_persons)
+        for place, item in enumerate(GOLD)
+    ]
+    persons = [person for person in made.persons for _ in GOLD]
+    answers = Responses.from_triples(persons, list(GOLD) * made.n_persons, words, key=GOLD)
+    return build_scale(screen(answers, TwoPL(), (ItemStates(),)), name="six")
 
 
-def lines(scale, make):
-    gold = zip(scale.items, scale.calibration.key, strict=True)
-    return "".join(f"{make(n, item, label)}\n" for n, (item, label) in enumerate(gold))
+def file(folder: Path, content, name="model.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
 
 
-def probabilities(label, top=0.7, order=LABELS):
+def table(column, values, items=tuple(GOLD)):
+    rows = "".join(f"{item},{value}\n" for item, value in zip(items, values, strict=True))
+    return f"item,{column}\n{rows}"
+
+
+def probabilities(label, top=0.6):
+    """Three probabilities in the order of LABELS, the largest at `label`."""
     rest = (1 - top) / 2
-    return ",".join(f"{top if name == label else rest:.4f}" for name in order)
+    return [top if name == label else rest for name in LABELS]
 
 
-def answer(number, label):
-    """Give a model's label: right on two items of three."""
-    return label if number % 3 else LABELS[(LABELS.index(label) + 1) % 3]
-
-
+CHOICES = ("yes", "no", "no", "perhaps", "yes", "yes")
+BY_LABEL = table("label", CHOICES)
+BY_GRADE = table("correct", (1, 1, 0, 1, 0, 1))
+BY_PROBABILITY = "item,no,perhaps,yes\n" + "".join(
+    f"{item}," + ",".join(f"{p:.4f}" for p in probabilities(choice)) + "\n"
+    for item, choice in zip(GOLD, CHOICES, strict=True)
+)
+LINES = [{"item": item, "label": choice} for item, choice in zip(GOLD, CHOICES, strict=True)]
+NESTED = [
+    {"item": row["item"], "probabilities": dict(zip(LABELS, chances, strict=True))}
+    for row in LINES
+    for chances in [probabilities(row["label"])]
+]
 FORMS = {
-    "label.csv": ("item,label\n", lambda n, item, gold: f"{item},{answer(n, gold)}"),
-    "correct.csv": ("item,correct\n", lambda n, item, gold: f"{item},{int(n % 3 > 0)}"),
-    "probability.csv": (
-        "item,neutral,contradiction,entailment\n",
-        lambda n, item, gold: (
-            f"{item},"
-            + probabilities(answer(n, gold), order=("neutral", "contradiction", "entailment"))
+    "label": ("model.csv", BY_LABEL),
+    "correct": ("model.csv", BY_GRADE),
+    "probabilities": ("model.csv", BY_PROBABILITY),
+    "tabs": ("model.tsv", BY_LABEL.replace(",", "\t")),
+    "gzip": ("model.csv.gz", gzip.compress(BY_LABEL.encode())),
+    "other-columns": ("model.csv", BY_LABEL.replace(",", ",5,").replace("5", "logprob", 1)),
+    "json-lines": ("model.jsonl", "\n".join(map(json.dumps, LINES))),
+    "json-probabilities": ("model.jsonl", "\n".join(map(json.dumps, NESTED))),
+    "json-truth-values": (
+        "model.jsonl",
+        "\n".join(
+            json.dumps({"item": row["item"], "correct": row["label"] == GOLD[row["item"]]})
+            for row in LINES
         ),
     ),
-    "label.jsonl": (
-        "",
-        lambda n, item, gold: json.dumps({"item": item, "label": answer(n, gold)}),
+    "model-column": (
+        "file.csv",
+        "model,item,label\n" + "".join(f"model,{r['item']},{r['label']}\n" for r in LINES),
     ),
-    "probability.jsonl": (
-        "",
-        lambda n, item, gold: json.dumps(
-            {
-                "item": item,
-                "probabilities": {
-                    name: 0.6 if name == answer(n, gold) else 0.2 for name in LABELS
-                },
-            }
-        ),
-    ),
-    "label.tsv": ("item\tlabel\n", lambda n, item, gold: f"{item}\t{answer(n, gold)}"),
 }
 
 
-@pytest.mark.parametrize("name", FORMS)
-def test_every_form_gives_the_same_ability(scale, tmp_path, name):
-    head, row = FORMS[name]
-    path = tmp_path / name
-    path.write_text(head + lines(scale, row))
-    made = read_predictions(path)
-    assert made.persons == (name.split(".")[0],)
-    table = scale_score(made, scale).table()
-    expected = tmp_path / "plain.csv"
-    expected.write_text("item,label\n" + lines(scale, FORMS["label.csv"][1]))
-    plain = scale_score(read_predictions(expected), scale).table()
-    assert table.to_numpy(float) == pytest.approx(plain.to_numpy(float), abs=1e-12)
-
-
-def test_a_column_tells_models_apart(scale, tmp_path):
-    path = tmp_path / "several.csv"
-    rows = lines(scale, lambda n, item, gold: f"good,{item},{gold}\nbad,{item},neutral")
-    path.write_text("model,item,label\n" + rows)
-    table = scale_score(read_predictions(path), scale).table()
-    assert list(table.index) == ["good", "bad"]
-    assert table.loc["good", "theta"] > table.loc["bad", "theta"]
-
-
-def test_label_map_and_missing_answers_apply(scale, tmp_path):
-    path = tmp_path / "m.csv"
-    rows = lines(scale, lambda n, item, gold: f"{item},{gold[0] if n else ''}")
-    path.write_text("item,label\n" + rows)
-    coding = Coding(label_map={label[0]: label for label in LABELS})
-    result = scale_score(read_predictions(path, coding=coding), scale)
-    assert result.scores.n_answered[0] == len(scale.items) - 1
-    assert f"'m' left 1 item unanswered: '{scale.items[0]}'" in " ".join(result.notes)
-
-
-def test_ties_take_the_first_label_and_are_counted(scale, tmp_path):
-    path = tmp_path / "tied.csv"
-    rows = lines(scale, lambda n, item, gold: f"{item},0.4,0.4,0.2")
-    path.write_text("item,neutral,contradiction,entailment\n" + rows)
-    made = read_predictions(path)
-    used = np.unique(made.labels)
-    assert [made.label_set[n] for n in used] == ["contradiction"]
-    assert f"{len(scale.items)} rows with equal largest probabilities" in " ".join(made.notes)
-
-
-REFUSED = {
-    "89-repeated-item": ("item,label\na,x\na,y\n", "answers elsewhere, differently"),
-    "89-repeated-equal-item": ("item,label\na,x\na,x\n", "with the same answer"),
-    "90-sum-below-one": ("item,x,y\na,0.5,0.48\nb,0.5,0.5\n", "do not sum to 1, for example 0.98"),
-    "90-sum-above-one": ("item,x,y\na,0.7,0.6\n", "do not sum to 1, for example 1.3"),
-    "91-negative": ("item,x,y\na,-0.2,1.2\n", "items 'a'; probabilities must be"),
-    "91-empty-cell": ("item,x,y\na,,1\nb,0.5,0.5\n", "missing or not between 0 and 1, items 'a'"),
-    "92-logits": ("item,x,y\na,-2.1,3.4\nb,1.7,-0.3\n", "look like logits"),
-    "95-no-item-column": ("label\nx\ny\n", "no column item"),
-    "95-no-form": ("item,score\na,1\n", "Give item with label, or with correct"),
-    "98-bad-line": ('{"item": "a", "label": "x"}\n{"item":\n', "Line 2: It is not complete JSON"),
-    "both-forms": ("item,label,correct\na,x,1\n", "label and correct"),
-    "words-as-probabilities": ("item,x,y\na,high,low\n", "'high', which is no probability"),
-    "half-right": ("item,correct\na,0.5\nb,1\n", "holds '0.5'"),
-    "two-for-right": ("item,correct\na,2\nb,1\n", "codes do not start at 0|leave out"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_fault_is_refused_by_name(tmp_path, name):
-    content, message = REFUSED[name]
-    path = tmp_path / ("p.jsonl" if content.startswith("{") else "p.csv")
-    path.write_text(content)
-    with pytest.raises(PredictionError, match=rf"p\.\w+: .*({message})"):
-        read_predictions(path, text=TextFormat(separator=",") if name == "95-no-form" else None)
-
-
-def test_one_class_model_is_scored_with_an_interval(scale, tmp_path):
-    path = tmp_path / "p.csv"
-    path.write_text("item,label\n" + lines(scale, lambda n, item, gold: f"{item},neutral"))
-    row = scale_score(read_predictions(path), scale).table().iloc[0]
-    assert row["percentile_low"] < row["percentile"] < row["percentile_high"] < 100
-
-
-def test_notes_of_the_reader_do_not_speak_of_transposing(scale, tmp_path):
-    path = tmp_path / "p.csv"
-    rows = lines(scale, lambda n, item, gold: f"a,{item},{gold}\nb,{item},{gold}")
-    path.write_text("model,item,label\n" + rows)
-    made = read_predictions(path)
+@pytest.mark.parametrize(("name", "content"), FORMS.values(), ids=list(FORMS))
+def test_every_form_gives_the_same_scores(scale, tmp_path, name, content):
+    plain = scale_score(read_predictions(file(tmp_path, BY_LABEL, "model.csv")), scale).table()
+    made = read_predictions(file(tmp_path, content, name))
     assert made.notes == ()
-    assert replace(made, notes=()).n_persons == 2
+    assert made.persons == ("model",)
+    assert scale_score(made, scale).table().equals(plain)
+
+
+def test_parquet_gives_the_same_scores(scale, tmp_path):
+    plain = scale_score(read_predictions(file(tmp_path, BY_LABEL)), scale).table()
+    pd.DataFrame(LINES).to_parquet(tmp_path / "model.parquet")
+    made = read_predictions(tmp_path / "model.parquet")
+    assert scale_score(made, scale).table().equals(plain)
+
+
+def test_model_column_tells_models_apart(scale, tmp_path):
+    rows = [f"{m},{i},{GOLD[i] if m == 'a' else WRONG[GOLD[i]]}\n" for i in GOLD for m in "ab"]
+    made = read_predictions(file(tmp_path, "model,item,label\n" + "".join(rows)))
+    scored = scale_score(made, scale).table()
+    assert list(scored.index) == ["a", "b"]
+    assert scored["at_ceiling"].tolist() == [True, False]
+    assert scored["at_floor"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("gpt-4.1.csv", "gpt-4.1"), ("llama-3.1-8b.jsonl", "llama-3.1-8b"), ("m.csv.gz", "m")],
+)
+def test_a_file_names_its_model_but_for_the_ending(tmp_path, name, model):
+    content = "\n".join(map(json.dumps, LINES)) if name.endswith("l") else BY_LABEL
+    raw = gzip.compress(content.encode()) if name.endswith("gz") else content
+    assert read_predictions(file(tmp_path, raw, name)).persons == (model,)
+
+
+def test_label_map_and_separator_are_obeyed(scale, tmp_path):
+    short = table("label", [choice[0] for choice in CHOICES]).replace(",", ";")
+    coding = Coding(label_map={"y": "yes", "n": "no", "p": "perhaps"})
+    made = read_predictions(file(tmp_path, short), coding=coding, text=TextFormat(";"))
+    plain = read_predictions(file(tmp_path, BY_LABEL))
+    assert scale_score(made, scale).table().equals(scale_score(plain, scale).table())
+
+
+def test_probabilities_of_labels_that_are_mapped_to_one_add_up(tmp_path):
+    content = "item,maybe,perhaps,yes\ni1,0.35,0.25,0.4\n"
+    coding = Coding(label_map={"maybe": "perhaps"})
+    made = read_predictions(file(tmp_path, content), coding=coding)
+    assert made.label_set[made.labels[0, 0]] == "perhaps"
+
+
+def test_normalised_probability_columns_add_up(tmp_path):
+    content = "item,No, no,Yes\ni1,0.35,0.25,0.4\n"
+    made = read_predictions(file(tmp_path, content), coding=Coding(normalise_labels=True))
+    assert made.label_set[made.labels[0, 0]] == "no"
+
+
+def test_rows_without_probabilities_are_unanswered(scale, tmp_path):
+    lines = BY_PROBABILITY.splitlines()
+    lines[2] = "i2,,,"
+    made = read_predictions(file(tmp_path, "\n".join(lines)))
+    assert made.n_answered().tolist() == [5]
+    assert scale_score(made, scale).notes == ("'model' left 1 item unanswered: 'i2'.",)
+
+
+# Faults whose test stands in another module, which must exist and hold that test.
+ELSEWHERE = {
+    99: ("tests.test_scale", "test_predictions_of_another_split_are_refused"),
+}
+# Faults that later rooms will meet.
+NOT_YET = {
+    96: "a scale holds no texts, so that it can be published; texts meet items at the export",
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    message: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What comes out: how many items count, and what the notes and the table say."""
+
+    n_answered: int
+    note: str = ""
+    ceiling: bool = False
+    floor: bool = False
+
+
+ENTRIES = {}
+
+
+def entry(number, expected, content, name="model.csv"):
+    """Register a file of the catalogue under its number; several may share one."""
+    place = sum(key.startswith(f"D{number}") for key in ENTRIES)
+    ENTRIES[f"D{number}-{'abcdefgh'[place]}"] = (content, name, expected)
+
+
+def some_probabilities(second):
+    """Return probabilities of six items, those of i2 as given."""
+    lines = BY_PROBABILITY.splitlines()
+    lines[2] = f"i2,{second}"
+    return "\n".join(lines) + "\n"
+
+
+entry(
+    87,
+    Scored(4, "2 of 6 items of the scale not answered: 'i5', 'i6'. Standard errors are larger"),
+    "".join(BY_LABEL.splitlines(keepends=True)[:5]),
+)
+entry(87, Scored(5, "'model' left 1 item unanswered: 'i3'"), BY_LABEL.replace("i3,no", "i3,"))
+entry(
+    87,
+    Refused("'model' answered fewer than 3 of the scale's 6 items"),
+    "".join(BY_LABEL.splitlines(keepends=True)[:3]),
+)
+entry(87, Refused("answered fewer than 3"), table("label", [""] * 6))
+entry(87, Refused("answered fewer than 3"), "item,no,perhaps,yes\n" + "i1,,,\ni2,,,\ni3,,,\n")
+entry(88, Scored(6, "2 items not on the scale ignored: 'x1', 'x2'"), BY_LABEL + "x1,no\nx2,no\n")
+entry(89, Refused("1 answer to an item.*with the same answer.*model x i1"), BY_LABEL + "i1,yes\n")
+entry(89, Refused("answers elsewhere, differently: 'model x i1'"), BY_LABEL + "i1,no\n")
+entry(
+    90,
+    Refused("1 row do not sum to 1, for example 0.98, items 'i2'"),
+    some_probabilities("0.08,0.1,0.8"),
+)
+entry(
+    90, Refused("do not sum to 1, for example 1.3, items 'i2'"), some_probabilities("0.3,0.2,0.8")
+)
+entry(
+    91, Refused("missing or not between 0 and 1, items 'i2'"), some_probabilities("-0.1,0.3,0.8")
+)
+entry(91, Refused("missing or not between 0 and 1, items 'i2'"), some_probabilities("1.1,0,0"))
+entry(91, Refused("holds 'nan', which is no probability"), some_probabilities("nan,0.2,0.8"))
+entry(91, Refused("missing or not between 0 and 1, items 'i2'"), some_probabilities(",0.2,0.8"))
+entry(91, Refused("holds 'high', which is no probability"), some_probabilities("high,0.2,0.8"))
+entry(
+    92,
+    Refused("6 rows with a value.*look like logits: apply the softmax first"),
+    "item,no,perhaps,yes\n" + "".join(f"i{n},-1.5,0.2,{n}.5\n" for n in range(1, 7)),
+)
+entry(
+    93,
+    Refused(
+        "1 of 6 predictions name labels.*'yess' .items 'i1'.*no, perhaps, yes. Did you mean 'yes'"
+    ),
+    BY_LABEL.replace("i1,yes", "i1,yess"),
+)
+entry(
+    93,
+    Refused("6 of 6 predictions name labels.*'0', '1', '2'"),
+    table("label", (2, 0, 0, 1, 2, 2)),
+)
+entry(
+    93,
+    Refused("labels that the scale does not know: 'never'"),
+    BY_PROBABILITY.replace("no", "never", 1),
+)
+entry(
+    93,
+    Refused("holds the codes|hold the codes '0', '1', '2'"),
+    table("correct", (0, 1, 2, 0, 1, 2)),
+)
+entry(93, Refused("to item 'i1' holds '0.7'"), table("correct", (0.7, 1, 0, 0, 1, 1)))
+entry(93, Refused("to item 'i2' holds 'no'"), table("correct", CHOICES))
+entry(
+    94,
+    Scored(6, "1 row with equal largest probabilities: the first label counts"),
+    some_probabilities("0.4,0.4,0.2"),
+)
+entry(
+    95,
+    Refused("no column item; the columns are 'label'.*never by their order"),
+    "label\nyes\nno\nno\n",
+)
+entry(95, Refused("hold no item id"), BY_LABEL.replace("i2", ""))
+entry(97, Scored(6), table("label", ["yes"] * 6))
+entry(
+    98,
+    Refused("Line 3: It is not complete JSON"),
+    '{"item": "i1", "label": "yes"}\n{"item": "i2", "label": "no"}\n{"item": "i3", "lab\n',
+    "model.jsonl",
+)
+entry(
+    98,
+    Refused("Line 2 is no object with fields"),
+    '{"item": "i1", "label": "yes"}\n["i2", "no"]\n',
+    "model.jsonl",
+)
+entry(
+    98,
+    Refused("Line 1: The field 'item' stands twice"),
+    '{"item": "i1", "item": "i2", "label": "yes"}\n',
+    "model.jsonl",
+)
+entry(
+    98,
+    Refused("Line 1: It holds NaN"),
+    '{"item": "i1", "probabilities": {"yes": NaN, "no": 1}}\n',
+    "model.jsonl",
+)
+entry(
+    98,
+    Refused("field 'label' holds a list or an object"),
+    '{"item": "i1", "label": ["yes"]}\n',
+    "model.jsonl",
+)
+entry(100, Scored(6, ceiling=True), table("label", GOLD.values()))
+entry(100, Scored(6, ceiling=True), table("correct", [1] * 6))
+entry(100, Scored(6, floor=True), table("label", [WRONG[gold] for gold in GOLD.values()]))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_bad_prediction_file(name, scale, tmp_path):
+    content, file_name, expected = ENTRIES[name]
+    path = file(tmp_path, content, file_name)
+    if isinstance(expected, Refused):
+        with pytest.raises(PredictionError, match=f"(?s){expected.message}"):
+            scale_score(read_predictions(path), scale)
+        return
+    made = read_predictions(path)
+    result = scale_score(made, scale)
+    (row,) = result.table().to_dict("records")
+    assert row["n_answered"] == expected.n_answered
+    assert (row["at_ceiling"], row["at_floor"]) == (expected.ceiling, expected.floor)
+    assert 0 < row["percentile_low"] < row["percentile"] < row["percentile_high"] < 100
+    notes = " ".join((*made.notes, *result.notes))
+    assert expected.note in notes
+    assert bool(expected.note) == bool(notes)
+
+
+def test_tie_goes_to_the_first_label_in_alphabetical_order(tmp_path):
+    made = read_predictions(file(tmp_path, "item,yes,no,perhaps\ni1,0.4,0.2,0.4\n"))
+    assert made.label_set[made.labels[0, 0]] == "perhaps"
+
+
+@pytest.mark.parametrize("total", [0.9995, 1.0005])
+def test_rounded_probabilities_are_accepted(tmp_path, total):
+    made = read_predictions(file(tmp_path, f"item,no,yes\ni1,0.25,{total - 0.25:.4f}\n"))
+    assert made.n_answered().tolist() == [1]
+
+
+def test_columns_that_are_no_form_are_named(tmp_path):
+    with pytest.raises(PredictionError, match=r"model\.csv: The columns are 'item', 'answer'"):
+        read_predictions(file(tmp_path, "item,answer\ni1,yes\n"))
+    with pytest.raises(PredictionError, match="keep the one to score"):
+        read_predictions(file(tmp_path, "item,label,correct\ni1,yes,1\n"))
+    with pytest.raises(PredictionError, match="'note' holds 'sure', which is no probability"):
+        read_predictions(file(tmp_path, "item,no,note,yes\ni1,0.5,sure,0.5\n"))
+
+
+def test_every_fault_of_the_section_has_its_place():
+    here = {int(name[1:].partition("-")[0]) for name in ENTRIES}
+    assert here | set(ELSEWHERE) | set(NOT_YET) == set(range(87, 101))
+    assert not here & set(NOT_YET)
+    for module, test in ELSEWHERE.values():
+        assert hasattr(importlib.import_module(module), test)

@@ -161,3 +161,69 @@ def test_table_survives_csv_and_parquet(tmp_path):
     text, binary = read_table(tmp_path / "t.csv"), read_table(tmp_path / "t.parquet")
     assert [float(value) for value in text["a"]] == binary["a"].tolist() == frame["a"].tolist()
     assert list(text["item"]) == list(binary["item"]) == ["x", "y"]
+
+
+def test_device_pipe_or_folder_is_never_replaced_by_a_file(tmp_path):
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        with pytest.raises(FileError, match=f"{path.name} is a .*, not a file"):
+            write_atomically(path, NEW)
+    assert pipe.is_fifo()
+    assert names(tmp_path) == ["folder", "pipe"]
+
+
+def test_link_stays_and_its_file_is_replaced(tmp_path):
+    path, link = tmp_path / "a", tmp_path / "link"
+    path.write_bytes(OLD)
+    link.symlink_to(path)
+    write_atomically(link, NEW)
+    assert link.is_symlink()
+    assert path.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("name", ["../a", "in/../../a", "{}/a"])
+def test_no_file_of_a_folder_leads_out_of_it(tmp_path, name):
+    name = name.format(tmp_path)
+    with pytest.raises(FileError, match="leads out of the folder"):
+        write_folder_atomically(tmp_path / "set", {"b": OLD, name: NEW})
+    assert names(tmp_path) == []
+
+
+def test_folder_does_not_replace_a_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(OLD)
+    with pytest.raises(FileError, match="a is a link or a file, not a folder"):
+        write_folder_atomically(path, {"b": NEW}, overwrite=True)
+    assert path.read_bytes() == OLD
+
+
+def test_old_folder_is_put_back_if_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "set"
+    write_folder_atomically(target, {"a": OLD})
+    plain, calls = os.rename, []
+
+    def fault(source, goal):
+        calls.append(goal)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        plain(source, goal)
+
+    monkeypatch.setattr(os, "rename", fault)
+    with pytest.raises(FileError, match="set cannot be written: Input/output error"):
+        write_folder_atomically(target, {"a": NEW}, overwrite=True)
+    monkeypatch.undo()
+    assert (target / "a").read_bytes() == OLD
+    assert names(tmp_path) == ["set"]
+
+
+def test_index_is_written_whether_named_or_not(tmp_path):
+    path = tmp_path / "t.csv"
+    write_table(pd.DataFrame({"a": [1]}, index=["x"]), path)
+    assert path.read_text() == "index,a\nx,1\n"
+    write_table(pd.DataFrame({"a": [1]}), path)
+    assert path.read_text() == "a\n1\n"
+    with pytest.raises(FileError, match="already exists; rename the column"):
+        write_table(pd.DataFrame({"a": [1]}, index=pd.Index(["x"], name="a")), path)
+    assert path.read_text() == "a\n1\n"

@@ -1,6 +1,7 @@
 """Reading responses, keys, decisions, calibrations and scales from files."""
 
 import json
+import time
 
 import hypothesis.strategies as st
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 
 from irtkit.arrays import same
 from irtkit.coding import Coding
-from irtkit.errors import IrtkitError, ResponseError, ScaleError
+from irtkit.errors import FileError, IrtkitError, ResponseError, ScaleError
 from irtkit.estimation import calibrate
 from irtkit.io import (
+    TextFormat,
     read_calibration,
     read_columns,
     read_decisions,
@@ -28,6 +30,7 @@ from irtkit.responses import Responses
 from irtkit.screening import Decision
 from irtkit.simulate import simulate
 
+SPARSE_SECONDS = 10  # takes one; a pass over all cells takes twenty and more
 MADE = simulate(TwoPL(), n_persons=40, n_items=5, seed=1, missing=0.2).responses
 
 
@@ -154,6 +157,86 @@ def test_key_forms_are_read_alike(tmp_path):
     (tmp_path / "k").write_text("a x z\n")
     with pytest.raises(ResponseError, match="line 1 should hold an item and its label"):
         read_key(tmp_path / "k")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'item,label\n"Hello, world",x\n"say ""hi""",y\n',
+        'item\tlabel\nHello, world\tx\n"say ""hi"""\ty\n',
+        '\nItem;label\nHello, world;x\n"say ""hi""";y\n',
+        'Hello, world\tx\n"say ""hi"""\ty\n',
+    ],
+)
+def test_key_of_items_named_by_their_text_is_read(tmp_path, text):
+    (tmp_path / "key").write_text(text)
+    assert read_key(tmp_path / "key") == {"Hello, world": "x", 'say "hi"': "y"}
+
+
+def test_only_newlines_end_a_line(tmp_path):
+    odd = "one\u2028two\x85three"
+    lines, key = tmp_path / "a.jsonl", tmp_path / "key.csv"
+    row = {"person": "p", odd: "yes", "b": "no"}
+    lines.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    key.write_text(f"item,label\n{odd},yes\nb,yes\n", encoding="utf-8")
+    made = read_responses(lines, key=key)
+    assert made.items == (odd, "b")
+    assert made.dense().tolist() == [[1, 0]]
+
+
+def test_table_without_a_header_is_named_by_its_layout(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("0,1,a\n1,0,b\n")
+    made = read_responses(path, layout=Wide(person=2), text=TextFormat(header=False))
+    assert (made.persons, made.items) == (("a", "b"), ("i1", "i2"))
+    assert made.dense().tolist() == [[0, 1], [1, 0]]
+    path.write_text("a,x,0\nb,x,1\n")
+    made = read_responses(path, layout=Long(answer="said"), text=TextFormat(header=False))
+    assert (made.persons, made.items) == (("a", "b"), ("x",))
+
+
+def test_half_a_character_is_refused_when_read_and_when_written(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"a": "\\ud800"}')
+    with pytest.raises(ScaleError, match="half of a character"):
+        read_json(path)
+    path.write_text('{"a": "\\ud83d\\ude00"}')
+    assert read_json(path) == {"a": "\U0001f600"}
+    with pytest.raises(FileError, match="no Unicode"):
+        write_json({"a": "\ud800"}, path)
+    assert read_json(path) == {"a": "\U0001f600"}
+
+
+def test_documents_nest_at_most_64_deep_whatever_their_texts_hold(tmp_path):
+    path = tmp_path / "a.json"
+    write_json({"a": "[" * 200, "b": '"\\{' * 200, "c": [[]] * 200}, path)
+    assert read_json(path)["a"] == "[" * 200
+    path.write_text('{"a": ' + "[" * 64 + "]" * 64 + "}")
+    with pytest.raises(ScaleError, match="nested more than 64 deep"):
+        read_json(path)
+
+
+def test_parquet_with_a_repeated_column_names_it(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pa.Table.from_arrays([["a", "b"], [0, 1], [1, 0]], names=["id", "x", "x"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ResponseError, match="1 item named more than once: 'x'"):
+        read_responses(tmp_path / "a.parquet")
+
+
+@pytest.mark.slow
+def test_sparse_json_lines_take_time_by_their_answers_not_by_their_table(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = (
+        {"subject_id": f"s{n}", "responses": {f"q{(n + k) % 8000}": k % 2 for k in range(10)}}
+        for n in range(8000)
+    )
+    path.write_text("\n".join(map(json.dumps, rows)))
+    start = time.process_time()
+    made = read_responses(path)
+    assert time.process_time() - start < SPARSE_SECONDS
+    assert (made.n_persons, made.n_items, made.n_answered().sum()) == (8000, 8000, 80_000)
 
 
 def test_decisions_are_read_and_their_faults_named(tmp_path):
