@@ -41,6 +41,7 @@ from irtkit.io import (
     write_table,
 )
 from irtkit.io.files import check_target
+from irtkit.io.tables import check_table_name
 from irtkit.layout import Layout, Long, Wide
 from irtkit.models import MODELS
 from irtkit.responses import Responses
@@ -211,8 +212,16 @@ def with_answers(command: Command) -> Command:
     return with_options(ANSWER_OPTIONS)(gather)
 
 
-def _vacant(*outputs: str | None, overwrite: bool, inputs: Sequence[str | None] = ()) -> None:
-    """Refuse, before any work, outputs that exist, cannot be written, or are inputs too."""
+def _vacant(
+    *outputs: str | None,
+    overwrite: bool,
+    inputs: Sequence[str | None] = (),
+    tables: Sequence[str | None] = (),
+) -> None:
+    """Refuse, before any work, outputs that exist, cannot be written, or are inputs too.
+
+    Those among them that are `tables` must be named as such.
+    """
     taken = {Path(path).absolute().resolve() for path in inputs if path is not None}
     for path in outputs:
         if path is None:
@@ -224,6 +233,9 @@ def _vacant(*outputs: str | None, overwrite: bool, inputs: Sequence[str | None] 
                 f"{path} is also read, or written twice, by this command. Choose another name."
             )
         taken.add(place)
+    for path in tables:
+        if path is not None:
+            check_table_name(path)
 
 
 @click.group(help=HELP, context_settings=SETTINGS)
@@ -375,7 +387,9 @@ def screen_command(
     as_json: bool,
 ) -> None:
     """Screen the items of ANSWERS and freeze what is left as an evaluation scale."""
-    _vacant(output, log, overwrite=overwrite, inputs=reading.inputs(answers, decisions))
+    _vacant(
+        output, log, overwrite=overwrite, inputs=reading.inputs(answers, decisions), tables=[log]
+    )
     decided = _decisions(decisions, keep, drop)
     responses = reading.read(answers)
     method = MML(tolerance=tolerance, max_cycles=max_cycles)
@@ -431,7 +445,7 @@ def score_command(
     A file holds item and label, or item and correct (0/1), or item and one probability a label;
     a column model tells several models in one file apart.
     """
-    _vacant(output, overwrite=overwrite, inputs=[scale, *predictions])
+    _vacant(output, overwrite=overwrite, inputs=[scale, *predictions], tables=[output])
     known = read_scale(scale)
     coding = Coding(label_map=_pairs("--label-map", label_map), normalise_labels=normalise_labels)
     text = TextFormat(sep, decimal, encoding)
@@ -511,7 +525,7 @@ def simulate_command(
     overwrite: bool,
 ) -> None:
     """Draw answers from a model with known parameters."""
-    _vacant(output, truth, overwrite=overwrite)
+    _vacant(output, truth, overwrite=overwrite, tables=[output, truth])
     if persons * items > MOST_CELLS:
         raise click.UsageError(f"At most {MOST_CELLS:,} answers can be drawn at once.")
     made = simulate(MODELS[model], n_persons=persons, n_items=items, seed=seed, missing=missing)

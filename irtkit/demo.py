@@ -73,9 +73,9 @@ def _prepare(folder: Path) -> None:
     if folder.exists() and not (folder / MARK).is_file():
         raise FileError(f"{folder} exists and was not made by a demo. Choose another folder (-o).")
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         (folder / MARK).write_text("Made by `irtkit demo`, which replaces this folder.\n")
     except OSError as error:
         raise FileError(f"{folder} cannot be made: {error.strerror or error}.") from error

@@ -190,7 +190,7 @@ def byte_order_mark(folder):
     return read(folder, b"\xef\xbb\xbf" + TWO.encode(), layout=Wide(person="id"))
 
 
-@entry(15, refuse(r"bytes ff fe: it is UTF-16.*--encoding utf-16", FileError))
+@entry(15, refuse(r"bytes ff fe: it is UTF-16.*--encoding utf-16"))
 def utf_16(folder):
     return read(folder, TWO.encode("utf-16"))
 
@@ -200,7 +200,7 @@ def utf_16_declared(folder):
     return read(folder, TWO.encode("utf-16"), text=TextFormat(encoding="utf-16"))
 
 
-@entry(15, refuse(r"bytes e9 2c 79 0a at offset 6 \(line 1\).*--encoding latin-1", FileError))
+@entry(15, refuse(r"bytes e9 2c 79 0a at offset 6 \(line 1\).*--encoding latin-1"))
 def latin_1(folder):
     return read(folder, "id,caf\u00e9,y\na,0,1\nb,1,0\n".encode("latin-1"))
 
@@ -211,7 +211,7 @@ def latin_1_declared(folder):
     return read(folder, content, text=TextFormat(encoding="latin-1"))
 
 
-@entry(16, refuse(r"at offset 20 \(line 4\) are not utf-8", FileError))
+@entry(16, refuse(r"at offset 20 \(line 4\) are not utf-8"))
 def two_encodings_in_one_file(folder):
     return read(folder, "id,\u00e9,y\na,0,1\nb,1,0\n".encode() + b"\xe9,1,1\n")
 
@@ -423,7 +423,7 @@ def formula_as_answer(folder):
     return read(folder, "id,x,y\na,=1+1,1\nb,1,0\n")
 
 
-@entry(40, refuse("Line 3 holds a NUL byte", FileError))
+@entry(40, refuse("Line 3 holds a NUL byte"))
 def nul_byte(folder):
     return read(folder, TWO.encode().replace(b"b,1", b"b\x00,1"))
 
@@ -517,7 +517,7 @@ def gzip_bomb(folder):
     return read_bytes(path, most=2**20)
 
 
-@entry(49, refuse("is a zip archive, not text", FileError))
+@entry(49, refuse("is a zip archive, not text"))
 def zip_archive(folder):
     path = folder / "answers.csv"
     with zipfile.ZipFile(path, "w") as archive:
@@ -526,12 +526,12 @@ def zip_archive(folder):
     return read_responses(path)
 
 
-@entry(50, refuse("named Parquet but is text", FileError))
+@entry(50, refuse("named Parquet but is text"))
 def csv_named_parquet(folder):
     return read(folder, TWO, "answers.parquet")
 
 
-@entry(50, refuse("Parquet file is damaged", FileError))
+@entry(50, refuse("Parquet file is damaged"))
 def parquet_with_a_damaged_footer(folder):
     path = folder / "answers.parquet"
     pd.DataFrame({"id": ["a", "b"], "x": [0, 1]}).to_parquet(path)
@@ -572,7 +572,7 @@ def polars_frame(folder):
     return Responses.from_frame(frame)
 
 
-@entry(52, refuse(r"is an Excel workbook \(xlsx\), not text", FileError))
+@entry(52, refuse(r"is an Excel workbook \(xlsx\), not text"))
 def workbook_named_csv(folder):
     path = folder / "answers.csv"
     with zipfile.ZipFile(path, "w") as archive:

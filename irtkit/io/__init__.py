@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from irtkit.coding import Coding
-from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
+from irtkit.errors import ResponseError, ScaleError, listing, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
@@ -108,9 +108,10 @@ def read_key(path: str | Path, text: TextFormat | None = None) -> dict[str, str]
         If a line has more than two fields, or an item two lines.
     """
     text = text or TextFormat()
+    body = _text(path, text.encoding)
     key: dict[str, str] = {}
     try:
-        for number, (line, fields) in enumerate(_key_rows(_text(path, text.encoding), text)):
+        for number, (line, fields) in enumerate(_key_rows(body, text)):
             item, label = _gold(line, fields)
             if number == 0 and item.lower() == "item":
                 continue
@@ -184,8 +185,8 @@ def _text(path: str | Path, encoding: str = "utf-8") -> str:
     content = read_bytes(path)
     try:
         return decoded(content, encoding)
-    except FileError as error:
-        raise FileError(f"{path}: {error}") from error
+    except ResponseError as error:
+        raise ResponseError(f"{path}: {error}") from error
 
 
 def write_calibration(calibration: Calibration, path: str | Path) -> None:

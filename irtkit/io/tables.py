@@ -21,6 +21,7 @@ from irtkit.io.text import TextFormat, decoded, lines, text_columns
 
 PARQUET = b"PAR1"
 PARQUET_NAMES = (".parquet", ".pq")
+OTHER_NAMES = (".xlsx", ".xls", ".json", ".jsonl", ".ndjson", ".gz", ".zip", ".arrow", ".feather")
 NEEDS_PYARROW = "needs pyarrow: pip install -c constraints.txt 'irtkit[parquet]'"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -123,7 +124,7 @@ def parquet_columns(content: bytes) -> list[Column]:
     if not content.startswith(PARQUET):
         unnamed = "text" if _is_text(content) else "of an unknown type"
         seen = "empty" if not content else kind_of(content) or unnamed
-        raise FileError(f"The file is named Parquet but is {seen}. Name it as what it is.")
+        raise ResponseError(f"The file is named Parquet but is {seen}. Name it as what it is.")
     try:
         import pyarrow
         import pyarrow.parquet
@@ -137,7 +138,7 @@ def parquet_columns(content: bytes) -> list[Column]:
         ]
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FileError(f"The Parquet file is damaged: {reason}.") from error
+        raise ResponseError(f"The Parquet file is damaged: {reason}.") from error
 
 
 def _is_text(content: bytes) -> bool:
@@ -164,6 +165,21 @@ def read_table(path: str | Path, *, text: TextFormat | None = None) -> pd.DataFr
     )
 
 
+def check_table_name(path: str | Path) -> None:
+    """Refuse a name that promises another kind of file than tables are written as.
+
+    Raises
+    ------
+    FileError
+        For the endings of workbooks, JSON and archives.
+    """
+    if str(path).lower().endswith(OTHER_NAMES):
+        raise FileError(
+            f"{path} cannot be written: tables are written as CSV, TSV or Parquet. Choose a name "
+            "with such an ending."
+        )
+
+
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table atomically: Parquet where the name ends so, TSV or, by default, CSV.
 
@@ -176,6 +192,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         If it cannot be written.
     """
     path = Path(path)
+    check_table_name(path)
     flat = _with_index(frame, path)
     if path.name.lower().endswith(PARQUET_NAMES):
         buffer = io.BytesIO()

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from irtkit.coding import Column, is_number
-from irtkit.errors import FileError, ResponseError, count, listing, shown
+from irtkit.errors import ResponseError, count, listing, shown
 from irtkit.io.files import kind_of
 
 MOST_COLUMNS = 100_000
@@ -65,10 +65,9 @@ def text_columns(content: bytes, text: TextFormat, *, tabs: bool = False) -> lis
 
     Raises
     ------
-    FileError
-        If the bytes are no text of that encoding.
     ResponseError
-        If the table is empty, ragged or wrongly quoted; the message names the line.
+        If the bytes are no text of that encoding, or the table is empty, ragged or wrongly
+        quoted; the message names the place.
     """
     separator = text.separator or ("\t" if tabs else ",")
     if len(separator) != 1 or separator in '"\r\n':
@@ -187,16 +186,18 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
 
     Raises
     ------
-    FileError
+    ResponseError
         Naming the place and what was seen.
     """
     kind = kind_of(content)
     if kind is not None:
-        raise FileError(f"The file is {kind}, not text. Export it as text, or name it as it is.")
+        raise ResponseError(
+            f"The file is {kind}, not text. Export it as text, or name it as it is."
+        )
     plain = encoding.lower().replace("_", "-")
     if plain in ("utf-8", "utf8"):
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise FileError(
+            raise ResponseError(
                 f"The file starts with the bytes {content[:2].hex(' ')}: it is UTF-16. Say "
                 "--encoding utf-16, or save it as UTF-8."
             )
@@ -206,17 +207,19 @@ def decoded(content: bytes, encoding: str = "utf-8") -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         seen = content[error.start : error.start + 4].hex(" ")
-        raise FileError(
+        raise ResponseError(
             f"The bytes {seen} at offset {error.start} (line {line}) are not {encoding}. Say "
             "which encoding it is (for example --encoding latin-1), or save the file as UTF-8."
         ) from error
     except UnicodeError as error:
-        raise FileError(f"The file is not {encoding}: {error}.") from error
+        raise ResponseError(f"The file is not {encoding}: {error}.") from error
     except (LookupError, ValueError):
-        raise FileError(f"There is no encoding {shown(encoding)}.") from None
+        raise ResponseError(f"There is no encoding {shown(encoding)}.") from None
     if "\x00" in body:
         line = body[: body.index("\x00")].count("\n") + 1
-        raise FileError(f"Line {line} holds a NUL byte, which is no text. Is the file damaged?")
+        raise ResponseError(
+            f"Line {line} holds a NUL byte, which is no text. Is the file damaged?"
+        )
     return body
 
 

@@ -295,7 +295,7 @@ entry(
 )
 entry(
     98,
-    Refused("field 'label' holds a list or an object"),
+    Refused("field 'label' of record 1 holds a list or an object"),
     '{"item": "i1", "label": ["yes"]}\n',
     "model.jsonl",
 )
