@@ -61,6 +61,13 @@ class Coding:
     normalise_labels: bool = False
     dedupe: bool = False
 
+    def __post_init__(self) -> None:
+        if len(set(self.order)) < len(self.order) or not all(self.order):
+            raise ResponseError(
+                f"The declared order {listing(self.order, 12)} names a category twice, or none. "
+                "Name each category once, the lowest first."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -275,12 +282,13 @@ def label_set(
                 "Say --normalise-labels if they are one label, or correct the table."
             )
     for gold in sorted(set(key.values()) - answered - {""}):
-        suggestion = nearest(gold, answered)
-        if suggestion or (answered and not set(key.values()) & answered):
+        suggestion, unkeyed = nearest(gold, answered), answered - set(key.values())
+        if suggestion or unkeyed:  # else an option that really nobody chose: noted, not refused
+            strange = listing(sorted(unkeyed or answered), 12)
             raise ResponseError(
-                f"The key's label {shown(gold)} was never answered on any item; the answers are "
-                f"{listing(sorted(answered), 12)}.{suggestion} Correct the key, or map the labels "
-                f"(--label-map AS_ANSWERED={gold})."
+                f"The key's label {shown(gold)} was never answered on any item, while the answers "
+                f"{strange} stand in no line of the key.{suggestion} Correct the key, or map the "
+                f"labels (--label-map AS_ANSWERED={gold})."
             )
     if len(labels) > MOST_CATEGORIES:
         raise ResponseError(

@@ -466,7 +466,7 @@ def test_label_map_may_be_repeated_and_a_wrong_one_is_noticed(crowd, tmp_path, r
     assert json.loads(one)["items"] == json.loads(two)["items"]
     code, _, err = reads(*given, "-o", tmp_path / "3.json")
     assert code == 2
-    assert "was never answered on any item; the answers are 'c', 'e', 'n'" in err
+    assert "was never answered on any item, while the answers 'c', 'e', 'n'" in err
 
 
 def test_decisions_on_the_line_and_in_a_file_do_the_same(crowd, tmp_path):

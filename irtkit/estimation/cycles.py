@@ -7,12 +7,14 @@ end has been put at its bound.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from irtkit.arrays import BoolArray, FloatArray
+from irtkit.errors import ModelError
 from irtkit.estimation.acceleration import Acceleration, Squarem, State
 from irtkit.estimation.em import Blocks, e_step, expand, largest_information, m_step, moments
 from irtkit.latent import Nodes, Normal, nodes_for
@@ -35,7 +37,7 @@ class MML:
     tolerance : float
         Stop when no parameter moves by more than this in an EM step.
     max_cycles : int
-        Give up after so many EM steps.
+        Give up after so many EM steps; a cycle that was begun is finished.
     acceleration : Acceleration
         `Squarem()` or `Plain()`.
     slope_bound : float
@@ -49,6 +51,19 @@ class MML:
     acceleration: Acceleration = field(default_factory=Squarem)
     slope_bound: float = 20.0
     standard_errors: bool = True
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} {value!r}"
+            for name, value in (
+                ("tolerance", self.tolerance),
+                ("max_cycles", self.max_cycles),
+                ("slope_bound", self.slope_bound),
+            )
+            if not (value > 0 and math.isfinite(value))
+        ]
+        if wrong:
+            raise ModelError(f"MML with {', '.join(wrong)}: these must be positive numbers.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -209,7 +209,9 @@ def _latent(fields: Fields) -> Normal:
     kind = fields.text("distribution")
     if kind != "normal":
         raise ScaleError(f"{fields.where('distribution')} is {shown(kind)}; known is 'normal'.")
-    latent = Normal(fields.number("mean"), fields.number("standard_deviation", low=1e-6, high=1e6))
+    latent = Normal(
+        fields.number("mean", -1e3, 1e3), fields.number("standard_deviation", low=1e-6, high=1e6)
+    )
     fields.done()
     return latent
 

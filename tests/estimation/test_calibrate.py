@@ -335,3 +335,12 @@ def test_intervals_cover_and_estimates_recover():
     assert 0.925 < np.mean(covered) < 0.972
     assert 0.9 < np.sqrt(np.mean(np.square(error)) / np.mean(variance)) < 1.1
     assert abs(np.mean(error)) < 0.25 * np.sqrt(np.mean(np.square(error)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tolerance": 0.0}, {"tolerance": float("nan")}, {"max_cycles": 0}, {"slope_bound": -1.0}],
+)
+def test_options_without_sense_are_refused(wrong):
+    with pytest.raises(ModelError, match="must be positive"):
+        MML(**wrong)

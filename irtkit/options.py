@@ -1,0 +1,166 @@
+"""Options that several commands share, and the reading of answers that they describe.
+
+`with_answers` gives a command one `Reading` instead of twenty options. The commands themselves
+are in `cli.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import click
+
+from irtkit import terminal
+from irtkit.coding import Coding
+from irtkit.io import TextFormat, read_list, read_responses
+from irtkit.layout import Layout, Long, Wide
+from irtkit.models import MODELS
+from irtkit.responses import Responses
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the answers of a command are to be read, from its options."""
+
+    key: str | None
+    layout: Layout
+    coding: Coding
+    text: TextFormat
+    gold: str | None
+    items: str | None
+
+    def inputs(self, *others: str | None) -> list[str | None]:
+        """Files that the command reads, which it must not overwrite."""
+        return [self.key, self.items, *others]
+
+    def read(self, path: str) -> Responses:
+        """Read the answers, tell what was noticed, and choose the items asked for."""
+        responses = read_responses(
+            path, layout=self.layout, key=self.key, coding=self.coding, text=self.text
+        )
+        terminal.tell_notes(responses.notes)
+        if self.gold is not None:
+            responses = responses.select_items(responses.items_with_gold(self.gold))
+        if self.items is not None:
+            responses = responses.select_items(read_list(self.items))
+        return responses
+
+
+def pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    """Read ``a=b,c=d`` options, which may be repeated."""
+    found: dict[str, str] = {}
+    for word in (part for given in words for part in given.split(",")):
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"{option} takes NAME=VALUE, not '{word}'.")
+        if found.setdefault(name.strip(), value.strip()) != value.strip():
+            raise click.UsageError(f"{option} gives '{name.strip()}' two values.")
+    return found
+
+
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(word for part in given for word in part.split(",") if word)
+
+
+TEXT_OPTIONS = [
+    click.option("--sep", help="Separator of the columns (default: comma, or tab in .tsv)."),
+    click.option("--decimal", default=".", help="Decimal mark of numbers."),
+    click.option("--encoding", default="utf-8", help="Encoding of text files."),
+]
+LABEL_OPTIONS = [
+    click.option(
+        "--label-map", multiple=True, metavar="AS=LABEL,...", help="Replace answers, e.g. e=yes."
+    ),
+    click.option("--normalise-labels", is_flag=True, help="Ignore case and outer blanks."),
+]
+ANSWER_OPTIONS = [
+    click.option("--key", type=click.Path(), help="File of item,label: the right answers."),
+    *LABEL_OPTIONS,
+    click.option("--missing", multiple=True, metavar="WORD,...", help="Words for 'no answer'."),
+    click.option("--missing-as-wrong", is_flag=True, help="Count a missing answer as wrong."),
+    click.option("--order", metavar="LOW,...,HIGH", help="Ordered categories, lowest first."),
+    click.option("--dedupe", is_flag=True, help="Keep one of identical repeated rows."),
+    click.option("--long", "is_long", is_flag=True, help="One row an answer."),
+    click.option("--person", help="Column of the person ids (default: the first)."),
+    click.option("--no-person", is_flag=True, help="There is no column of person ids."),
+    click.option("--item", default="item", help="With --long: column of the items."),
+    click.option("--answer", default="answer", help="With --long: column of the answers."),
+    click.option("--weight", help="Column of person weights or pattern frequencies."),
+    click.option("--no-header", is_flag=True, help="The first line holds answers, not names."),
+    *TEXT_OPTIONS,
+    click.option("--gold", metavar="LABEL", help="Only items whose gold label this is."),
+    click.option("--items", type=click.Path(), help="Only items named in this file, one a line."),
+]
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing output.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+MODEL = click.option(
+    "--model", type=click.Choice(sorted(MODELS)), default="2pl", show_default=True
+)
+ESTIMATION_OPTIONS = [
+    MODEL,
+    click.option(
+        "--max-cycles",
+        type=click.IntRange(1),
+        default=5000,
+        show_default=True,
+        help="Give up after so many.",
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1e-6,
+        show_default=True,
+        help="Largest move at the end.",
+    ),
+]
+Command = Callable[..., None]
+
+
+def with_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Add a list of options to a command, in order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def with_answers(command: Command) -> Command:
+    """Add the options that say how answers are read; the command gets one `reading`."""
+
+    @wraps(command)
+    def gather(**given: Any) -> None:
+        take = given.pop
+        order = take("order")
+        coding = Coding(
+            missing=_words(take("missing")),
+            missing_as_wrong=take("missing_as_wrong"),
+            label_map=pairs("--label-map", take("label_map")),
+            order=tuple(order.split(",")) if order else (),
+            normalise_labels=take("normalise_labels"),
+            dedupe=take("dedupe"),
+        )
+        person, no_person, weight = take("person"), take("no_person"), take("weight")
+        item, answer = take("item"), take("answer")
+        layout: Layout
+        is_long = take("is_long")
+        if weight is not None and is_long:
+            raise click.UsageError("--weight needs one row a person; it does not go with --long.")
+        if no_person and (is_long or person is not None):
+            raise click.UsageError("--no-person does not go with --person or --long.")
+        if is_long:
+            layout = Long("person" if person is None else person, item, answer)
+        else:
+            layout = Wide(None if no_person else 0 if person is None else person, weight)
+        text = TextFormat(
+            take("sep"), take("decimal"), take("encoding"), header=not take("no_header")
+        )
+        reading = Reading(take("key"), layout, coding, text, take("gold"), take("items"))
+        command(reading=reading, **given)
+
+    return with_options(ANSWER_OPTIONS)(gather)
