@@ -474,7 +474,7 @@ def test_every_fault_of_the_sections_has_its_place():
 def test_label_left_out_of_the_map_is_refused_rather_than_graded_wrong(tmp_path):
     answers = "id,x,y,z\na,e,n,c\nb,n,n,c\nc,e,c,c\n"
     key = "item,label\nx,entailment\ny,neutral\nz,contradiction\n"
-    with pytest.raises(ResponseError, match="'contradiction' was never answered.*'c' stand"):
+    with pytest.raises(ResponseError, match=r"'contradiction' was never answered.*'c' stand"):
         keyed(tmp_path, key, answers, label_map={"e": "entailment", "n": "neutral"})
 
 
