@@ -141,7 +141,7 @@ def _score_models(scales: dict[str, EvaluationScale], items: pd.DataFrame, folde
         write_table(table, folder / f"{topic}.scores.csv")
         shown[topic] = {
             str(name): f"{row['percentile']:.1f} ({row['percentile_low']:.1f} to "
-            f"{row['percentile_high']:.1f}){' *' if row['at_ceiling'] else ''}"
+            f"{min(row['percentile_high'], 99.9):.1f}){' *' if row['at_ceiling'] else ''}"
             for name, row in table.iterrows()
         }
     terminal.show_table(
