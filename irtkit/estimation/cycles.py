@@ -172,14 +172,15 @@ def em_map(
 def _runaway(
     before: FloatArray, after: FloatArray, history: list[tuple[int, float]], method: MML
 ) -> BoolArray:
-    """Which items alone still move, on steep slopes, while the likelihood gains nothing.
+    """Which items still move on steep slopes while the likelihood gains nothing.
 
-    Their likelihood rises for ever, ever more slowly: they separate the persons.
+    The likelihood of an item that separates the persons rises for ever, ever more slowly. An
+    item that was merely slow comes back down from the bound by itself.
     """
     moving = np.abs(after - before).max(axis=1) > method.tolerance  # (I,)
     steep = np.abs(after[:, 0]) > STEEP * method.slope_bound
     gain = history[-1][1] - history[-2][1] if len(history) > 1 else np.inf
-    if gain > NO_GAIN * abs(history[-1][1]) or (moving & ~steep).any():
+    if gain > NO_GAIN * abs(history[-1][1]):
         return np.zeros(len(after), dtype=bool)
     return moving & steep
 

@@ -212,15 +212,19 @@ def m_step(
             step = _bounded_step(parameters, gradient, curvature, slope_bound)
         else:
             step = _shared_slope_step(gradient, curvature)
+        trial = parameters + step
+        trial[:, 0] = np.clip(trial[:, 0], -slope_bound, slope_bound)
+        reached, gradient, curvature = derivatives(model, trial, theta, counts)
         for _ in range(MOST_HALVINGS):
-            trial = parameters + step
-            trial[:, 0] = np.clip(trial[:, 0], -slope_bound, slope_bound)
-            reached, gradient, curvature = derivatives(model, trial, theta, counts)
             worse = _worse(value, reached, model.slope_rule)
             if not worse.any():
                 break
-            step[worse] *= 0.5
+            trial[worse] = 0.5 * (parameters[worse] + trial[worse])
+            reached[worse], gradient[worse], curvature[worse] = derivatives(
+                model, trial[worse], theta, counts[:, worse]
+            )
         else:
+            worse = _worse(value, reached, model.slope_rule)
             trial[worse], reached[worse] = parameters[worse], value[worse]
         parameters, value = trial, reached
     return parameters
