@@ -119,7 +119,8 @@ def _compare_with_planted(screenings: dict[str, Screening]) -> None:
     planted = {item for pair in truth["dependent_pairs"] for item in pair}
     planted |= set(truth["misfitting_items"])
     others = [item for item in gone if item not in planted]
-    rows.append(("nothing", f"{120 - len(planted)} other items", "", _fate(others, gone)))
+    n_items = sum(len(screening.first.items) for screening in screenings.values())
+    rows.append(("nothing", f"{n_items - len(planted)} other items", "", _fate(others, gone)))
     found = pd.DataFrame(rows, columns=["planted", "item", "found", "outcome"])
     terminal.show_table(found.set_index("planted"), "\nPlanted and found")
     terminal.say(

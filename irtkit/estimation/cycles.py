@@ -138,13 +138,13 @@ def iterate(
         n_nodes = max(n_nodes, needed)
         bounded |= runaway
         parameters = _at_bound(parameters, runaway, method.slope_bound)
-    log_prob = model.log_prob(parameters, nodes.theta)
-    moved = step(parameters.ravel())[0].reshape(start.shape) - parameters
+    image, log_likelihood = step(parameters.ravel())
+    moved = image.reshape(start.shape) - parameters
     return Fit(
         parameters=parameters,
         nodes=nodes,
         state=replace(state, n_steps=n_steps),
-        log_likelihood=e_step(blocks, log_prob, nodes.log_weights).log_likelihood,
+        log_likelihood=log_likelihood,
         converged=state.change <= method.tolerance,
         history=np.array(history, dtype=np.float64),
         moved=np.abs(moved).max(axis=1),

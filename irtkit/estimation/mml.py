@@ -82,9 +82,10 @@ def calibrate(
     blocks = Blocks.of(chosen, model.n_categories)
     fit = iterate(blocks, model, _start(chosen, model), method, progress)
     parameters = _signed(fit.parameters)
-    found = _states(parameters, chosen, method)
+    twins = duplicates(chosen)
+    found = _states(parameters, chosen, twins, method)
     covariance = np.full((chosen.n_items, *parameters.shape[1:] * 2), np.nan)
-    notes = _notes(chosen, fit, found)
+    notes = _notes(chosen, twins, found)
     latent = Normal()
     if method.standard_errors and fit.converged:
         fixed = np.abs(parameters[:, 0]) >= AT_BOUND * method.slope_bound
@@ -170,8 +171,9 @@ def _signed(parameters: FloatArray) -> FloatArray:
     return signed
 
 
-def _states(parameters: FloatArray, responses: Responses, method: MML) -> list[str]:
-    twins = duplicates(responses)
+def _states(
+    parameters: FloatArray, responses: Responses, twins: dict[str, str], method: MML
+) -> list[str]:
     states = []
     for item, slope in zip(responses.items, parameters[:, 0], strict=True):
         if item in twins:
@@ -236,7 +238,7 @@ def _record(fit: Fit, blocks: Blocks, model: ItemModel, responses: Responses) ->
     )
 
 
-def _notes(responses: Responses, fit: Fit, states: list[str]) -> list[str]:
+def _notes(responses: Responses, twins: dict[str, str], states: list[str]) -> list[str]:
     notes = []
     named = list(zip(responses.items, states, strict=True))
     reversed_items = [item for item, state in named if state == REVERSE_KEYED]
@@ -246,7 +248,7 @@ def _notes(responses: Responses, fit: Fit, states: list[str]) -> list[str]:
             f"{count(len(reversed_items), 'item')} with a negative slope, as if the key were "
             f"reversed: {listing(reversed_items)}."
         )
-    for item, original in duplicates(responses).items():
+    for item, original in twins.items():
         notes.append(f"Item {shown(item)} repeats every answer of item {shown(original)}.")
     if separating:
         notes.append(
