@@ -21,7 +21,22 @@ from irtkit.errors import (
     ResponseError,
     ScaleError,
 )
-from irtkit.estimation import MML, Calibration, Convergence, Plain, Squarem, calibrate
+from irtkit.estimation import (
+    MML,
+    Beta,
+    Calibration,
+    Checkpoint,
+    Convergence,
+    Equal,
+    Fixed,
+    LogitNormal,
+    LogNormal,
+    Plain,
+    Priors,
+    Squarem,
+    anchored,
+    calibrate,
+)
 from irtkit.io import (
     TextFormat,
     read_calibration,
@@ -33,13 +48,30 @@ from irtkit.io import (
     write_scale,
     write_table,
 )
-from irtkit.latent import Normal
+from irtkit.latent import Histogram, Normal
 from irtkit.layout import Long, Wide
-from irtkit.models import OnePL, Rasch, TwoPL
+from irtkit.models import (
+    FourPL,
+    GeneralizedPartialCredit,
+    Graded,
+    Nominal,
+    OnePL,
+    PartialCredit,
+    Rasch,
+    ThreePL,
+    TwoPL,
+)
 from irtkit.norms import Norms, Percentiles
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, ScaleScores, build_scale, scale_score
-from irtkit.scoring import Scores, score
+from irtkit.scoring import (
+    Reliability,
+    Scores,
+    plausible_values,
+    reliability,
+    score,
+    test_information,
+)
 from irtkit.screening import (
     Communality,
     Decision,
@@ -55,28 +87,42 @@ from irtkit.simulate import Simulation, simulate
 
 __all__ = [
     "MML",
+    "Beta",
     "Calibration",
+    "Checkpoint",
     "Coding",
     "Communality",
     "Convergence",
     "Decision",
+    "Equal",
     "EvaluationScale",
     "FileError",
     "FinetuningSet",
+    "Fixed",
+    "FourPL",
+    "GeneralizedPartialCredit",
+    "Graded",
+    "Histogram",
     "IrtkitError",
     "ItemFit",
     "ItemStates",
+    "LogNormal",
+    "LogitNormal",
     "Long",
     "ModelError",
+    "Nominal",
     "Normal",
     "Norms",
     "NotConverged",
     "OnePL",
     "PairDependence",
+    "PartialCredit",
     "Percentiles",
     "Plain",
     "PredictionError",
+    "Priors",
     "Rasch",
+    "Reliability",
     "ResponseError",
     "Responses",
     "ScaleError",
@@ -86,9 +132,11 @@ __all__ = [
     "Simulation",
     "Squarem",
     "TextFormat",
+    "ThreePL",
     "TwoPL",
     "Wide",
     "adjust",
+    "anchored",
     "build_scale",
     "calibrate",
     "communality",
@@ -99,6 +147,7 @@ __all__ = [
     "load_items",
     "load_truth",
     "local_dependence",
+    "plausible_values",
     "preset",
     "read_calibration",
     "read_decisions",
@@ -106,11 +155,13 @@ __all__ = [
     "read_predictions",
     "read_responses",
     "read_scale",
+    "reliability",
     "same",
     "scale_score",
     "score",
     "screen",
     "simulate",
+    "test_information",
     "write_calibration",
     "write_finetuning_set",
     "write_scale",

@@ -1,12 +1,14 @@
-"""Array types and the few array functions that every floor needs.
+"""Array types, the few array functions that every floor needs, and where arrays live.
 
-Results are NumPy float64 and read-only. Nothing here knows about items or persons.
+Results are NumPy float64 and read-only. `Backend` moves arrays to torch and back for the E-step,
+which is written once in the array-API standard. Nothing here knows about items or persons.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,64 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.int8]
 BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where the E-step's arrays live.
+
+    Parameters
+    ----------
+    name : str
+        "numpy" or "torch".
+    device : str
+        A device of torch: "cpu", "cuda", "cuda:1".
+    """
+
+    name: str = "numpy"
+    device: str = "cpu"
+
+    def namespace(self) -> Any:
+        """Return the array-API functions."""
+        if self.name == "numpy":
+            return np
+        import array_api_compat.torch
+
+        return array_api_compat.torch
+
+    def array(self, values: npt.NDArray[Any]) -> Any:
+        """Move a NumPy array there."""
+        if self.name == "numpy":
+            return values
+        import torch
+
+        return torch.as_tensor(np.array(values, copy=True), device=self.device)
+
+    def problem(self) -> str:
+        """Say in a sentence why this backend cannot be used; empty if it can."""
+        if self.name not in ("numpy", "torch"):
+            return f"There is no backend '{self.name}'; choose numpy or torch."
+        if self.name == "numpy":
+            ours = self.device == "cpu"
+            return "" if ours else f"NumPy has no device '{self.device}'; choose backend torch."
+        try:
+            import array_api_compat.torch  # noqa: F401
+            import torch
+
+            torch.empty(0, device=self.device)
+        except ImportError:
+            return "The torch backend needs torch: pip install 'irtkit[ml]' -c constraints.txt."
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            return f"torch cannot use the device '{self.device}' here ({reason}). Choose cpu."
+        return ""
+
+
+def to_numpy(values: Any) -> FloatArray:
+    """Bring an array of any backend back as NumPy float64."""
+    if not isinstance(values, np.ndarray) and hasattr(values, "cpu"):
+        values = values.cpu().numpy()
+    return np.asarray(values, dtype=np.float64)
 
 
 def frozen(values: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:

@@ -132,7 +132,9 @@ def calibrate_command(
                 responses,
                 MODELS[model],
                 method=method,
-                progress=lambda n, ll, change: tell(f"cycle {n}, log-likelihood {ll:.3f}"),
+                progress=lambda at: tell(
+                    f"cycle {at.n_cycles}, log-likelihood {at.log_likelihood:.3f}"
+                ),
             )
     except NotConverged as error:
         if error.calibration is not None:

@@ -62,6 +62,12 @@ class Fields:
             )
         return float(value)
 
+    def optional_number(
+        self, name: str, low: float = -math.inf, high: float = math.inf
+    ) -> float | None:
+        """Return a required field that is a finite number within a closed range, or null."""
+        return None if self._is_null(name) else self.number(name, low, high)
+
     def integer(self, name: str, low: int = 0) -> int:
         """Return a required whole number, at least `low`."""
         value = self.take(name)

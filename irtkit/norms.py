@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr
 
 from irtkit.arrays import BoolArray, FloatArray, IntArray, frozen
-from irtkit.latent import Normal
+from irtkit.latent import Latent
 from irtkit.scoring import Scores
 
 NORM_POINTS = 1000
@@ -89,14 +88,14 @@ def norms_of(scores: Scores, weights: FloatArray) -> Norms:
     return Norms(theta, below, at_or_below, total)
 
 
-def percentiles(scores: Scores, latent: Normal, norms: Norms) -> Percentiles:
+def percentiles(scores: Scores, latent: Latent, norms: Norms) -> Percentiles:
     """Place abilities in the population.
 
     Parameters
     ----------
     scores : Scores
         Abilities with their posterior interval.
-    latent : Normal
+    latent : Normal or Histogram
         The population's ability distribution, for the model-based percentile.
     norms : Norms
         Its EAPs, for the empirical ones. `percentile_empirical_se` is their sampling error,
@@ -104,7 +103,7 @@ def percentiles(scores: Scores, latent: Normal, norms: Norms) -> Percentiles:
     """
 
     def model_based(theta: FloatArray) -> FloatArray:
-        return 100.0 * ndtr((theta - latent.mean) / latent.standard_deviation)
+        return 100.0 * latent.cdf(theta)
 
     theta = np.round(scores.theta, DECIMALS)
     place = np.searchsorted(norms.theta, theta).astype(np.int64)  # first norm at or above

@@ -213,7 +213,7 @@ def scale_score(
 def _graded(predictions: Responses, scale: EvaluationScale) -> Responses:
     """Grade raw labels by the scale's key; codes must be right or wrong already."""
     if predictions.labels is None or predictions.key is not None:
-        if predictions.n_categories > scale.calibration.model.n_categories:
+        if predictions.n_categories > int(scale.calibration.assignment.n_categories.max()):
             raise PredictionError(
                 f"The predictions hold the codes {listing(predictions.categories)}; the scale "
                 "knows right (1) and wrong (0)."
@@ -268,9 +268,13 @@ def _missing_notes(predictions: Responses, scale: EvaluationScale) -> list[str]:
 def _extremes(predictions: Responses, scale: EvaluationScale) -> tuple[BoolArray, BoolArray]:
     """Whether each row's answers are the best, or the worst, that the items allow."""
     seen = _informative(predictions, scale)
-    best = predictions.dense() == (_slopes(predictions, scale) > 0)
+    codes, rising = predictions.dense(), _slopes(predictions, scale) > 0
+    place = {item: number for number, item in enumerate(scale.items)}
+    sizes = scale.calibration.assignment.n_categories[[place[i] for i in predictions.items]]
+    best, worst = np.where(rising, sizes - 1, 0), np.where(rising, 0, sizes - 1)  # (I,)
     some = seen.any(axis=1)
-    return some & (best | ~seen).all(axis=1), some & (~best | ~seen).all(axis=1)
+    ends = [some & ((codes == end) | ~seen).all(axis=1) for end in (best, worst)]
+    return ends[0], ends[1]
 
 
 def _informative(predictions: Responses, scale: EvaluationScale) -> BoolArray:
@@ -280,7 +284,7 @@ def _informative(predictions: Responses, scale: EvaluationScale) -> BoolArray:
 
 def _slopes(predictions: Responses, scale: EvaluationScale) -> FloatArray:
     place = {item: number for number, item in enumerate(scale.items)}
-    return scale.calibration.parameters[[place[item] for item in predictions.items], 0]
+    return scale.calibration.slopes[[place[item] for item in predictions.items]]
 
 
 def scale_document(scale: EvaluationScale) -> dict[str, Any]:

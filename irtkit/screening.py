@@ -111,7 +111,7 @@ class ItemStates:
             REVERSE_KEYED: "Able persons fail it more often: the key may be wrong.",
             SEPARATING: "Its slope ran to the bound: it splits persons without error.",
         }
-        slopes = calibration.parameters[:, 0]
+        slopes = calibration.slopes
         return [
             Flag(item, float(slope), reasons[state])
             for wanted in self.states
@@ -186,7 +186,7 @@ class PairDependence:
         table = table[table["p_adjusted"] < self.alpha].sort_values("p", kind="stable")
         members = [item for pair in table.index for item in pair]
         order = {item: number for number, item in enumerate(calibration.items)}
-        slope = dict(zip(calibration.items, calibration.parameters[:, 0], strict=True))
+        slope = dict(zip(calibration.items, calibration.slopes, strict=True))
 
         def worse(item: str) -> tuple[int, float, int]:
             return members.count(item), -float(slope[item]), order[item]
@@ -316,7 +316,7 @@ def screen(
 
 def communality(calibration: Calibration) -> pd.Series:
     """Share of each item's (normal-ogive) variance that theta explains, by item."""
-    squared = (calibration.parameters[:, 0] / LOGISTIC_TO_NORMAL) ** 2
+    squared = (calibration.slopes / LOGISTIC_TO_NORMAL) ** 2
     share = squared * calibration.latent.standard_deviation**2
     return pd.Series(share / (1.0 + share), index=list(calibration.items), name="communality")
 
@@ -342,7 +342,7 @@ class _Run:
     def calibrate(self, *, final: bool = False) -> Calibration:
         """Calibrate the items left, unless nothing has changed; standard errors at the end."""
         if self.calibration is None or final:
-            method = replace(self.method, standard_errors=final and self.method.standard_errors)
+            method = self.method if final else replace(self.method, standard_errors=None)
             try:
                 self.calibration = calibrate(self.responses, self.model, method=method)
             except ModelError as error:

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.sparse as sp
 
 from irtkit.arrays import FloatArray, frozen
 from irtkit.coding import MISSING
 from irtkit.errors import ModelError
+from irtkit.estimation.calibration import item_table
 from irtkit.latent import Normal
-from irtkit.models import ItemModel, SlopeRule
+from irtkit.models import Assignment, DivideByTotal, ItemModel, Nominal, SlopeRule, ThreePL
 from irtkit.responses import Responses
+from irtkit.storage import DENSE_CELLS, Codes
 
 LOG_SLOPE_SD = 0.3
+SPARSE_FROM = 0.8  # share missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,13 +29,14 @@ class Simulation:
     Attributes
     ----------
     responses : Responses
-    model : ItemModel
+    assignment : Assignment
+        The model of each item.
     parameters : array, shape (I, D)
     theta : array, shape (P,)
     """
 
     responses: Responses
-    model: ItemModel
+    assignment: Assignment
     parameters: FloatArray
     theta: FloatArray
 
@@ -41,8 +46,7 @@ class Simulation:
 
     def table(self) -> pd.DataFrame:
         """Return one row an item with the true parameters, named as in a calibration."""
-        index = pd.Index(self.responses.items, name="item")
-        return pd.DataFrame(self.model.columns(self.parameters), index=index)
+        return item_table(self.assignment, self.responses.items, self.parameters)
 
 
 def simulate(
@@ -53,52 +57,122 @@ def simulate(
     seed: int | np.random.Generator,
     missing: float = 0.0,
     latent: Normal | None = None,
+    n_categories: int | None = None,
 ) -> Simulation:
     """Draw abilities, item parameters and answers.
 
     Parameters
     ----------
     model : ItemModel
-        Slopes are lognormal(0, 0.3) if the model frees them, else 1; difficulties are N(0, 1).
+        Slopes are lognormal(0, 0.3) if the model frees them, else 1; difficulties are N(0, 1),
+        thresholds and steps N(0, 1) apart by about 0.8; asymptotes Beta(5, 17) and Beta(50, 2).
     n_persons, n_items : int
     seed : int or Generator
         The same seed gives the same answers.
     missing : float
-        Share of answers missing completely at random.
+        Share of answers missing completely at random. From 0.8 up, and if it saves memory, the
+        answers are drawn and kept sparse, each person answering the same number.
     latent : Normal, optional
         Where abilities are drawn from; N(0, 1) by default.
+    n_categories : int, optional
+        Of each item; 2, or 5 for models of ordered categories.
     """
+    size = n_categories or (5 if model.ordinal else 2)
     if n_persons < 1 or n_items < 1 or not 0.0 <= missing < 1.0:
         raise ModelError(
             f"Cannot simulate {n_persons} persons by {n_items} items with a share of {missing} "
             "missing: there must be at least one of each, and a share from 0 to below 1."
         )
+    if size < 2 or (size > 2 and not model.ordinal):
+        raise ModelError(f"The {model.name} model has no items with {size} categories.")
     rng = np.random.default_rng(seed)
     latent = latent or Normal()
     theta = rng.normal(latent.mean, latent.standard_deviation, n_persons)  # (P,)
-    slope = rng.lognormal(0.0, LOG_SLOPE_SD, n_items)  # (I,)
-    if model.slope_rule is not SlopeRule.FREE:
-        slope = np.ones(n_items)
-    parameters = np.stack([slope, -slope * rng.normal(size=n_items)], axis=1)  # (I, 2)
-    codes = answers(model, parameters, theta, rng)
-    if missing:
-        codes[rng.random(codes.shape) < missing] = MISSING
+    parameters = item_parameters(model, n_items, size, rng)
+    assignment = Assignment.of([model] * n_items, np.full(n_items, size))
+    codes: Codes
+    if missing >= SPARSE_FROM and n_persons * n_items > DENSE_CELLS:
+        n_answers = max(1, round((1.0 - missing) * n_items))
+        codes = sparse_answers(assignment, parameters, theta, n_answers, rng)
+    else:
+        codes = answers(assignment, parameters, theta, rng)
+        if missing:
+            codes[rng.random(codes.shape) < missing] = MISSING
     responses = Responses(
         codes=codes,
         persons=tuple(f"p{number}" for number in range(1, n_persons + 1)),
         items=tuple(f"i{number}" for number in range(1, n_items + 1)),
+        categories=tuple(str(code) for code in range(size)),
     )
-    return Simulation(responses, model, parameters, theta)
+    return Simulation(responses, assignment, parameters, theta)
+
+
+def item_parameters(
+    model: ItemModel, n_items: int, n_categories: int, rng: np.random.Generator
+) -> FloatArray:
+    """Draw item parameters, shape (I, D)."""
+    slope = rng.lognormal(0.0, LOG_SLOPE_SD, n_items)  # (I,)
+    if model.slope_rule is not SlopeRule.FREE:
+        slope = np.ones(n_items)
+    difficulty = rng.normal(size=n_items)
+    if n_categories == 2 and not isinstance(model, ThreePL):
+        return np.stack([slope, -slope * difficulty], axis=1)  # (I, 2)
+    if isinstance(model, ThreePL):
+        asymptotes = [rng.beta(5.0, 17.0, n_items), rng.beta(50.0, 2.0, n_items)]
+        n_more = len(model.parameter_names(2)) - 2
+        logits = [np.log(share / (1.0 - share)) for share in asymptotes[:n_more]]
+        return np.stack([slope, -slope * difficulty, *logits], axis=1)
+    gaps = rng.uniform(0.5, 1.1, (n_items, n_categories - 2))
+    places = np.concatenate([np.zeros((n_items, 1)), np.cumsum(gaps, axis=1)], axis=1)
+    places += difficulty[:, None] - places.mean(axis=1, keepdims=True)  # (I, K - 1)
+    intercepts = -slope[:, None] * places
+    if isinstance(model, DivideByTotal):
+        intercepts = np.cumsum(intercepts, axis=1)
+    if isinstance(model, Nominal):
+        slopes = slope[:, None] * np.arange(1, n_categories)
+        return np.concatenate([slopes, intercepts], axis=1)
+    return np.concatenate([slope[:, None], intercepts], axis=1)
 
 
 def answers(
-    model: ItemModel, parameters: FloatArray, theta: FloatArray, rng: np.random.Generator
+    assignment: Assignment,
+    parameters: FloatArray,
+    theta: FloatArray,
+    rng: np.random.Generator,
 ) -> npt.NDArray[np.int8]:
     """Draw the answers of persons with abilities theta (P,), shape (P, I)."""
     codes = np.empty((len(theta), len(parameters)), dtype=np.int8)
     for start in range(0, len(theta), 4096):
         part = slice(start, start + 4096)
-        upto = np.cumsum(np.exp(model.log_prob(parameters, theta[part])), axis=2)  # (p, I, K)
-        draw = rng.random(upto.shape[:2])[:, :, None]
-        codes[part] = (draw > upto[:, :, :-1]).sum(axis=2)
+        chance = np.exp(assignment.log_prob(parameters, theta[part]))  # (p, I, K)
+        upto = np.cumsum(chance, axis=2)[:, :, :-1]
+        codes[part] = (rng.random(chance.shape[:2])[:, :, None] > upto).sum(axis=2)
     return codes
+
+
+def sparse_answers(
+    assignment: Assignment,
+    parameters: FloatArray,
+    theta: FloatArray,
+    n_answers: int,
+    rng: np.random.Generator,
+) -> sp.csr_array:
+    """Draw the answers of each person to `n_answers` items drawn at random, CSR of code + 1."""
+    n_persons, n_items = len(theta), assignment.n_items
+    indices = np.empty((n_persons, n_answers), dtype=np.int32)
+    codes = np.empty((n_persons, n_answers), dtype=np.int8)
+    family = assignment.families[0]
+    for start in range(0, n_persons, 8192):
+        part = slice(start, min(start + 8192, n_persons))
+        size = part.stop - start
+        items = rng.integers(0, n_items, (size, n_answers))
+        items.sort(axis=1)
+        while (twice := (np.diff(items, axis=1) == 0).any(axis=1)).any():
+            items[twice] = rng.integers(0, n_items, (int(twice.sum()), n_answers))
+            items.sort(axis=1)
+        log_prob = family.model.log_prob(parameters[items], theta[part, None])  # (p, n, K)
+        upto = np.cumsum(np.exp(log_prob), axis=2)[:, :, :-1]
+        indices[part] = items
+        codes[part] = (rng.random(items.shape)[:, :, None] > upto).sum(axis=2) + 1
+    pointers = np.arange(n_persons + 1, dtype=np.int32) * n_answers
+    return sp.csr_array((codes.ravel(), indices.ravel(), pointers), shape=(n_persons, n_items))

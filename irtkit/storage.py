@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from irtkit.arrays import CodeArray, frozen
+from irtkit.arrays import CodeArray, FloatArray, frozen
 from irtkit.coding import MISSING
 
 DENSE_CELLS = 50_000_000
@@ -80,3 +80,36 @@ def read_only(codes: Codes) -> Codes:
             part.setflags(write=False)
         return codes
     return frozen(codes, np.int8)
+
+
+def category_counts(codes: Codes, n_categories: int, weights: FloatArray) -> FloatArray:
+    """Sum of the person weights in each category of each item, shape (I, K)."""
+    n_items = codes.shape[1]
+    if isinstance(codes, sp.csr_array):
+        cell = codes.indices.astype(np.int64) * n_categories + (codes.data - 1)
+        heavy = np.repeat(weights, np.diff(codes.indptr))
+        return np.bincount(cell, heavy, n_items * n_categories).reshape(n_items, n_categories)
+    counts = np.zeros((n_items, n_categories))
+    for rows, block in blocks(codes, 8192):
+        for k in range(n_categories):
+            counts[:, k] += weights[rows] @ (block == k)
+    return counts
+
+
+def answers_above(
+    codes: Codes, n_categories: npt.NDArray[np.int64]
+) -> tuple[int, int, int] | None:
+    """Find the first answer beyond its item's categories (I,): person, item and code."""
+    if isinstance(codes, sp.csr_array):
+        cells = np.flatnonzero(codes.data > n_categories[codes.indices])
+        if not len(cells):
+            return None
+        person = int(np.searchsorted(codes.indptr, cells[0], side="right")) - 1
+        return person, int(codes.indices[cells[0]]), int(codes.data[cells[0]]) - 1
+    largest = codes.max(axis=0, initial=MISSING)  # (I,)
+    items = np.flatnonzero(largest >= n_categories)
+    if not len(items):
+        return None
+    person = int(np.argmax((codes[:, items] >= n_categories[items]).any(axis=1)))
+    item = int(items[np.argmax(codes[person, items] >= n_categories[items])])
+    return person, item, int(codes[person, item])

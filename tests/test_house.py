@@ -26,10 +26,10 @@ FLOORS = {
     room: number
     for number, rooms in enumerate(
         [
-            "errors arrays",
+            "errors arrays threads",
             "coding fields layout storage responses models latent",
             "estimation",
-            "scoring simulate",
+            "scoring simulate linking planning",
             "diagnostics",
             "screening norms",
             "scale",

@@ -21,7 +21,7 @@ from scipy.stats import chi2
 from irtkit.arrays import FloatArray
 from irtkit.coding import MISSING
 from irtkit.diagnostics.multiplicity import adjust
-from irtkit.diagnostics.residuals import infit_outfit
+from irtkit.diagnostics.residuals import check_dichotomous, infit_outfit
 from irtkit.errors import ModelError
 from irtkit.estimation.calibration import Calibration, matched
 from irtkit.responses import Responses
@@ -29,7 +29,7 @@ from irtkit.scoring import score, summed_score_likelihood, without_item
 
 GROUPS = 10
 FEWEST_EXPECTED = 1.0
-PARAMETERS_PER_ITEM = 2  # Rasch: the intercept and the latent variance
+FEWEST_PARAMETERS = 2  # Rasch: the intercept and the latent variance
 TABLE_CELLS = 400_000
 MOST_CELLS = 250_000_000
 
@@ -51,10 +51,11 @@ def item_fit(
     -------
     DataFrame
         Indexed by item: s_x2, df, p, p_adjusted, rmsea, infit, outfit, method ("complete" or
-        "incomplete"). df is the number of groups minus two; where it is not positive there is no
-        test and p is NaN.
+        "incomplete"). df is the number of groups minus the item's parameters; where it is not
+        positive there is no test and p is NaN.
     """
     known, part = matched(responses, calibration)
+    check_dichotomous(part, "S-X2")
     complete = bool((known.n_answered() == known.n_items).all())
     statistic, df = (_complete if complete else _incomplete)(known, part)
     people = known.weights.sum()
@@ -76,6 +77,11 @@ def item_fit(
         },
         index=pd.Index(known.items, name="item"),
     )
+
+
+def _n_parameters(calibration: Calibration) -> FloatArray:
+    """How many parameters were estimated for each item, shape (I,)."""
+    return np.maximum(calibration.assignment.used().sum(axis=1), FEWEST_PARAMETERS)
 
 
 def expected_right(right: FloatArray, weights: FloatArray) -> FloatArray:
@@ -104,7 +110,7 @@ def _complete(responses: Responses, calibration: Calibration) -> tuple[FloatArra
     """S-X2 and its degrees of freedom for complete answers."""
     n_items = responses.n_items
     nodes = calibration.nodes()
-    log_prob = calibration.model.log_prob(calibration.parameters, nodes.theta)
+    log_prob = calibration.log_prob(nodes.theta)
     expected = expected_right(np.exp(log_prob[:, :, 1]), np.exp(nodes.log_weights))  # (I, I-1)
     persons = np.zeros(n_items + 1)  # by score
     solved = np.zeros((n_items + 1, n_items))
@@ -120,7 +126,7 @@ def _complete(responses: Responses, calibration: Calibration) -> tuple[FloatArra
             [persons[1:-1], solved[1:-1, item], persons[1:-1] * expected[item]], axis=1
         )  # (I - 1, 3): persons, observed right, expected right
         statistic[item], groups[item] = _chi_square(collapsed(table))
-    return statistic, groups - PARAMETERS_PER_ITEM
+    return statistic, groups - _n_parameters(calibration)
 
 
 def collapsed(table: FloatArray) -> FloatArray:
@@ -191,13 +197,13 @@ def _incomplete(responses: Responses, calibration: Calibration) -> tuple[FloatAr
         some = sums[2] > 0
         statistic[item] = ((sums[0] - sums[1])[some] ** 2 / sums[2][some]).sum()
         groups[item] = some.sum()
-    return statistic, groups - PARAMETERS_PER_ITEM
+    return statistic, groups - _n_parameters(calibration)
 
 
 def _expected_by_person(responses: Responses, calibration: Calibration) -> FloatArray:
     """Expected answer of each person to each item given their sum, NaN where not used."""
     nodes = calibration.nodes()
-    log_prob = calibration.model.log_prob(calibration.parameters, nodes.theta)
+    log_prob = calibration.log_prob(nodes.theta)
     right, weights = np.exp(log_prob[:, :, 1]), np.exp(nodes.log_weights)  # (Q, I), (Q,)
     n_items = responses.n_items
     result = np.full((responses.n_persons, n_items), np.nan)

@@ -20,7 +20,7 @@ from scipy.stats import chi2
 from irtkit.arrays import FloatArray
 from irtkit.coding import MISSING
 from irtkit.diagnostics.multiplicity import adjust
-from irtkit.diagnostics.residuals import q3_matrix
+from irtkit.diagnostics.residuals import check_dichotomous, q3_matrix
 from irtkit.errors import ModelError
 from irtkit.estimation.calibration import Calibration, matched
 from irtkit.responses import Responses
@@ -54,6 +54,7 @@ def local_dependence(
         For more than 3,000 items, whose table would not fit in memory.
     """
     known, part = matched(responses, calibration)
+    check_dichotomous(part, "LD-X2")
     if known.n_items > MOST_ITEMS:
         pairs = known.n_items * (known.n_items - 1) // 2
         raise ModelError(
@@ -106,7 +107,7 @@ def _ld_x2(responses: Responses, calibration: Calibration) -> tuple[FloatArray, 
 def expected_pair(calibration: Calibration) -> tuple[FloatArray, FloatArray]:
     """Model probability of both right (I, I), and of each right (I,)."""
     nodes = calibration.nodes()
-    log_prob = calibration.model.log_prob(calibration.parameters, nodes.theta)
+    log_prob = calibration.log_prob(nodes.theta)
     right = np.exp(log_prob[:, :, 1])  # (Q, I)
     weights = np.exp(nodes.log_weights)  # (Q,)
     return (right * weights[:, None]).T @ right, weights @ right

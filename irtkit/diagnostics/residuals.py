@@ -13,6 +13,7 @@ import numpy as np
 
 from irtkit.arrays import FloatArray
 from irtkit.coding import MISSING
+from irtkit.errors import ModelError, count, listing
 from irtkit.estimation.calibration import Calibration
 from irtkit.responses import Responses
 from irtkit.scoring import score
@@ -76,4 +77,14 @@ def q3_matrix(responses: Responses, calibration: Calibration) -> FloatArray:
 
 
 def _right(calibration: Calibration, theta: FloatArray) -> FloatArray:
-    return np.exp(calibration.model.log_prob(calibration.parameters, theta)[:, :, 1])  # (B, I)
+    return np.exp(calibration.log_prob(theta)[:, :, 1])  # (B, I)
+
+
+def check_dichotomous(calibration: Calibration, statistic: str) -> None:
+    """Refuse items with more than two categories."""
+    large = np.flatnonzero(calibration.assignment.n_categories > 2)
+    if len(large):
+        raise ModelError(
+            f"{statistic} is for right-or-wrong items; {count(len(large), 'item')} have more "
+            f"categories: {listing([calibration.items[place] for place in large])}."
+        )

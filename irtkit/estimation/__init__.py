@@ -1,8 +1,26 @@
-"""From responses to item parameters: `calibrate` and what it returns."""
+"""From responses to item parameters. `calibrate` is the verb, `Calibration` its result."""
 
 from irtkit.estimation.acceleration import Plain, Squarem
 from irtkit.estimation.calibration import Calibration, Convergence
-from irtkit.estimation.cycles import MML
-from irtkit.estimation.mml import calibrate
+from irtkit.estimation.cycles import Checkpoint
+from irtkit.estimation.method import MML
+from irtkit.estimation.mml import anchored, calibrate
+from irtkit.estimation.priors import Beta, LogitNormal, LogNormal, Priors
+from irtkit.estimation.structure import Equal, Fixed
 
-__all__ = ["MML", "Calibration", "Convergence", "Plain", "Squarem", "calibrate"]
+__all__ = [
+    "MML",
+    "Beta",
+    "Calibration",
+    "Checkpoint",
+    "Convergence",
+    "Equal",
+    "Fixed",
+    "LogNormal",
+    "LogitNormal",
+    "Plain",
+    "Priors",
+    "Squarem",
+    "anchored",
+    "calibrate",
+]

@@ -6,20 +6,22 @@ nothing but its table; estimation is in `mml.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from irtkit.arrays import BoolArray, FloatArray, frozen
+from irtkit.arrays import BoolArray, FloatArray, IntArray, frozen
 from irtkit.errors import ModelError, listing, shown
-from irtkit.latent import FEWEST_NODES, Nodes, Normal
-from irtkit.models import ItemModel
+from irtkit.latent import FEWEST_NODES, Latent, Nodes
+from irtkit.models import Assignment
 from irtkit.responses import Responses
+from irtkit.storage import answers_above
 
 OK = "ok"
 UNANSWERED = "unanswered"
 CONSTANT = "constant"
+EMPTY_CATEGORY = "empty category"
 SEPARATING = "separating"
 REVERSE_KEYED = "reverse-keyed"
 DUPLICATE = "duplicate"
@@ -38,7 +40,7 @@ class Convergence:
     change : float
         Largest move of a parameter in the last cycle.
     gradient : float
-        Largest absolute derivative of the log-likelihood by a parameter, per person.
+        Largest absolute derivative of the log-likelihood by a free parameter, per person.
     slowest_item : str
         The item that moved most in the last cycle.
     n_nodes : int
@@ -47,6 +49,9 @@ class Convergence:
         Change of the log-likelihood when the spacing of the nodes is halved; should be < 0.01.
     history : array, shape (n, 2)
         EM cycles done and the log-likelihood, after each accelerated cycle.
+    item_change, item_gradient : array, shape (I,)
+        How far one more cycle would move each item, and its largest derivative per person; NaN
+        for items without parameters.
     """
 
     converged: bool
@@ -57,30 +62,40 @@ class Convergence:
     n_nodes: int
     quadrature_change: float
     history: FloatArray
+    item_change: FloatArray
+    item_gradient: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "history", frozen(self.history))
+        for name in ("history", "item_change", "item_gradient"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Item parameters of one model, estimated from responses.
+    """Item parameters, estimated from responses.
 
     Attributes
     ----------
-    model : ItemModel
+    assignment : Assignment
+        The model and number of categories of each item.
     items : tuple of str
         All items, calibrated or not.
     parameters : array, shape (I, D)
-        In the order of `model.parameter_names`; NaN for items that could not be calibrated.
+        In the order of each model's parameter names; NaN for items that could not be calibrated
+        and where an item has fewer parameters.
     covariance : array, shape (I, D, D)
-        Each item's block of the inverse observed information; NaN where unknown.
+        Each item's block of the estimates' covariance; NaN where unknown.
     states : tuple of str
-        One word an item: ok, reverse-keyed, separating, duplicate, constant, unanswered.
-    latent : Normal
+        One word an item: ok, reverse-keyed, separating, duplicate, constant, empty category,
+        unanswered.
+    latent : Normal or Histogram
         The ability distribution.
     log_likelihood : float
         Marginal log-likelihood (nats).
+    log_prior : float
+        Log-density of the priors at the parameters; 0 without priors.
+    n_parameters : int
+        Free parameters, those of the ability distribution included.
     n_persons : float
         Sum of the person weights.
     convergence : Convergence
@@ -88,22 +103,27 @@ class Calibration:
         What the codes 0 .. K-1 mean; the raw labels, if there were any.
     key : tuple of str, or None
         Gold label of each item.
+    standard_errors : str
+        Where `covariance` comes from, in a few words; empty if there is none.
     notes : tuple of str
         What a reader should know, in sentences.
     """
 
-    model: ItemModel
+    assignment: Assignment
     items: tuple[str, ...]
     parameters: FloatArray
     covariance: FloatArray
     states: tuple[str, ...]
-    latent: Normal
+    latent: Latent
     log_likelihood: float
+    log_prior: float
+    n_parameters: int
     n_persons: float
     convergence: Convergence
     categories: tuple[str, ...] = ("0", "1")
     key: tuple[str, ...] | None = None
     label_set: tuple[str, ...] = ()
+    standard_errors: str = ""
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -125,34 +145,118 @@ class Calibration:
         """Whether each item has parameters, shape (I,)."""
         return ~np.isnan(self.parameters[:, 0])
 
+    @property
+    def slopes(self) -> FloatArray:
+        """Slope of each item, shape (I,); for a nominal item the last category's, per step."""
+        slope = self.parameters[:, 0].copy()
+        for family in self.assignment.families:
+            n_slopes = int(family.model.slopes(family.n_parameters).sum())
+            slope[family.places] = self.parameters[family.places, n_slopes - 1] / n_slopes
+        return slope
+
     def nodes(self) -> Nodes:
         """Quadrature nodes of the latent distribution, as many as the estimation used."""
         return self.latent.nodes(max(self.convergence.n_nodes, FEWEST_NODES))
 
-    def n_free(self) -> int:
-        """Count the free parameters."""
-        n_items = int(self.calibrated.sum())
-        return {"free": 2 * n_items, "equal": n_items + 1, "unit": n_items + 1}[
-            self.model.slope_rule.value
-        ]
+    def log_prob(self, theta: FloatArray) -> FloatArray:
+        """Log-probability of each category of each item at theta (Q,), shape (Q, I, K)."""
+        return self.assignment.log_prob(self.parameters, theta)
+
+    def criteria(self) -> dict[str, float]:
+        """AIC, BIC and sample-size adjusted BIC."""
+        deviance, n = -2.0 * self.log_likelihood, self.n_parameters
+        return {
+            "aic": deviance + 2.0 * n,
+            "bic": deviance + n * float(np.log(self.n_persons)),
+            "sabic": deviance + n * float(np.log((self.n_persons + 2.0) / 24.0)),
+        }
 
     def table(self) -> pd.DataFrame:
         """Return one row an item: parameters, standard errors, state.
 
-        Standard errors are the square roots of the diagonal of `covariance`; the difficulty's
-        comes from the delta method.
+        Right-or-wrong items have discrimination, difficulty, intercept, lower and upper; items
+        with ordered categories have threshold_1 .. in place of the difficulty (for partial credit
+        the step difficulties), nominal ones slope_k and intercept_k. Standard errors are the
+        square roots of the diagonal of `covariance`; those of difficulties, thresholds and
+        asymptotes come from the delta method.
         """
-        columns = dict(self.model.columns(self.parameters))
-        variance = np.einsum("idd->id", self.covariance)  # (I, D)
-        gradient = self.model.difficulty_gradient(self.parameters)  # (I, D)
-        difficulty = np.einsum("id,ide,ie->i", gradient, self.covariance, gradient)  # (I,)
-        with np.errstate(invalid="ignore"):
-            columns["se_discrimination"] = np.sqrt(variance[:, 0])
-            columns["se_difficulty"] = np.sqrt(difficulty)
-            columns["se_intercept"] = np.sqrt(variance[:, 1])
-        table = pd.DataFrame(columns, index=pd.Index(self.items, name="item"))
-        table["state"] = list(self.states)
-        return table
+        return item_table(self.assignment, self.items, self.parameters, self.covariance).assign(
+            state=list(self.states)
+        )
+
+    def convergence_table(self) -> pd.DataFrame:
+        """Return one row an item, the slowest first: change and gradient at the last cycle."""
+        table = pd.DataFrame(
+            {
+                "change": self.convergence.item_change,
+                "gradient": self.convergence.item_gradient,
+                "state": list(self.states),
+            },
+            index=pd.Index(self.items, name="item"),
+        )
+        return table.sort_values("change", ascending=False, kind="stable")
+
+
+def item_table(
+    assignment: Assignment,
+    items: tuple[str, ...],
+    parameters: FloatArray,
+    covariance: FloatArray | None = None,
+) -> pd.DataFrame:
+    """Parameters in the names of the field, one row an item, with standard errors if known."""
+    columns: dict[str, FloatArray] = {}
+    errors: dict[str, FloatArray] = {}
+
+    def fill(
+        name: str, places: slice | IntArray, values: FloatArray, variance: FloatArray | None
+    ) -> None:
+        columns.setdefault(name, np.full(len(items), np.nan))[places] = values
+        if variance is not None:
+            with np.errstate(invalid="ignore"):
+                errors.setdefault(f"se_{name}", np.full(len(items), np.nan))[places] = np.sqrt(
+                    variance
+                )
+
+    for family in assignment.families:
+        here, model = family.places, family.model
+        part = assignment.part(family, parameters)
+        block = None
+        if covariance is not None:
+            block = covariance[here, : family.n_parameters, : family.n_parameters]
+        names = model.parameter_names(family.n_categories)
+        for place, name in enumerate(names):
+            if name.startswith("logit_"):
+                continue
+            variance = None if block is None else block[:, place, place]
+            if name == "slope":
+                fill("discrimination", here, part[:, place], variance)
+            elif name == "intercept" or model.name == "nominal":
+                fill(name, here, part[:, place], variance)
+        places = model.difficulties(part)  # (i, n)
+        spread = None
+        if block is not None:
+            by = model.difficulty_gradient(part)  # (i, n, d)
+            spread = np.einsum("ind,ide,ine->in", by, block, by)
+        for k in range(places.shape[1]):
+            name = "difficulty" if family.n_categories == 2 else f"threshold_{k + 1}"
+            fill(name, here, places[:, k], None if spread is None else spread[:, k])
+        if family.n_categories == 2:
+            for name, values in zip(("lower", "upper"), model.asymptotes(part), strict=True):
+                variance = None
+                if block is not None and f"logit_{name}" in names:
+                    place = names.index(f"logit_{name}")
+                    variance = block[:, place, place] * (values * (1.0 - values)) ** 2
+                fill(name, here, values, variance)
+    order = sorted(columns, key=_column_rank)
+    ordered = {name: columns[name] for name in order}
+    ordered |= {f"se_{name}": errors[f"se_{name}"] for name in order if f"se_{name}" in errors}
+    return pd.DataFrame(ordered, index=pd.Index(items, name="item"))
+
+
+def _column_rank(name: str) -> tuple[int, int]:
+    word, _, number = name.partition("_")
+    known = ("discrimination", "slope", "difficulty", "threshold", "intercept", "lower", "upper")
+    return known.index(word), int(number or 0)
 
 
 def matched(responses: Responses, calibration: Calibration) -> tuple[Responses, Calibration]:
@@ -178,51 +282,58 @@ def matched(responses: Responses, calibration: Calibration) -> tuple[Responses, 
     ]
     if not places:
         raise ModelError("None of the answered items has been calibrated.")
-    check_categories(responses, calibration.model)
-    part = restricted(calibration, places)
-    return responses.select_items(part.items), part
+    part = restricted(calibration, places) if len(places) < len(calibration.items) else calibration
+    chosen = responses if responses.items == part.items else responses.select_items(part.items)
+    check_categories(chosen, part.assignment)
+    return chosen, part
 
 
 def restricted(calibration: Calibration, places: list[int]) -> Calibration:
     """Return the calibration of some items; the log-likelihood still is that of all."""
-    key = calibration.key
-    return Calibration(
-        model=calibration.model,
+    key, convergence = calibration.key, calibration.convergence
+    return replace(
+        calibration,
+        assignment=calibration.assignment.at(places),
         items=tuple(calibration.items[place] for place in places),
         parameters=calibration.parameters[places],
         covariance=calibration.covariance[places],
         states=tuple(calibration.states[place] for place in places),
-        latent=calibration.latent,
-        log_likelihood=calibration.log_likelihood,
-        n_persons=calibration.n_persons,
-        convergence=calibration.convergence,
-        categories=calibration.categories,
+        convergence=replace(
+            convergence,
+            item_change=convergence.item_change[places],
+            item_gradient=convergence.item_gradient[places],
+        ),
         key=None if key is None else tuple(key[place] for place in places),
-        label_set=calibration.label_set,
-        notes=calibration.notes,
     )
 
 
-def check_categories(responses: Responses, model: ItemModel) -> None:
-    """Refuse answers that the model has no category for.
+def check_categories(responses: Responses, assignment: Assignment) -> None:
+    """Refuse answers that an item's model has no category for.
 
     Raises
     ------
     ModelError
-        If the answers are ungraded labels or hold more categories than the model.
+        If the answers are ungraded labels or hold more categories than the item has.
     """
     if responses.labels is not None and responses.key is None:
         raise ModelError(
             f"The answers are labels ({listing(responses.label_set)}) without a key, so right and "
             "wrong are unknown. Give the key (--key)."
         )
-    for rows, codes in responses.blocks():
-        person, item = np.nonzero(codes >= model.n_categories)
-        if len(person):
-            who = responses.persons[rows.start + person[0]]
-            answer = responses.categories[codes[person[0], item[0]]]
-            raise ModelError(
-                f"The answer of person {shown(who)} to item {shown(responses.items[item[0]])} is "
-                f"{answer}; the {model.name} model knows 0 and 1 only. Recode the answers to "
-                "wrong (0) and right (1), or use a model for ordered categories."
-            )
+    found = answers_above(responses.codes, assignment.n_categories)
+    if found is None:
+        return
+    person, item, code = found
+    size = int(assignment.n_categories[item])
+    model = assignment.models[item]
+    who, what = shown(responses.persons[person]), shown(responses.items[item])
+    knows = (
+        f"the {model.name} model knows 0 and 1 only. Recode the answers to wrong (0) and right "
+        "(1), or use a model for ordered categories."
+        if not model.ordinal
+        else f"its {size} categories end at {responses.categories[size - 1]}: nobody chose more "
+        "when the item was calibrated, so there is no parameter for it."
+    )
+    raise ModelError(
+        f"The answer of person {who} to item {what} is {responses.categories[code]}; {knows}"
+    )

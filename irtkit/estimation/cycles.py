@@ -1,69 +1,75 @@
-"""EM cycles from start values until nothing moves: the loop around `em.py`.
+"""EM cycles from start values until nothing moves: the loop around `em.py` and `m_step.py`.
 
-`MML` holds the options. The loop restarts its acceleration where the map changes: with more
-nodes when slopes have grown too steep for the grid, and after a slope that runs away without
-end has been put at its bound.
+The state is one flat vector: the item parameters, then what is free about the population. The
+loop restarts its acceleration where the map changes: with more nodes when slopes have grown too
+steep for the grid, and after a slope that runs away without end has been put at its bound. It
+can be told to begin from a `Checkpoint`, and hands one to its caller after every cycle.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irtkit.arrays import BoolArray, FloatArray
-from irtkit.errors import ModelError
-from irtkit.estimation.acceleration import Acceleration, Squarem, State
-from irtkit.estimation.em import Blocks, e_step, expand, largest_information, m_step, moments
-from irtkit.latent import Nodes, Normal, nodes_for
-from irtkit.models import ItemModel
-
-Progress = Callable[[int, float, float], None]
+from irtkit.arrays import BoolArray, FloatArray, frozen
+from irtkit.estimation.em import Tables, e_step
+from irtkit.estimation.m_step import Problem, expand, m_step
+from irtkit.estimation.method import MML
+from irtkit.latent import Normal
 
 MORE_NODES = 1.1  # restart with a finer grid when it needs so many times the nodes
 AT_BOUND = 0.999  # share of the bound from which a slope counts as being there
 STEEP = 0.25  # share of the bound from which a slope may be running away
+STANDSTILL = 1e-10  # change of a parameter below which only rounding moves
 NO_GAIN = 1e-8  # relative gain of log-likelihood in a cycle that is none
 
 
-@dataclass(frozen=True, slots=True)
-class MML:
-    """Marginal maximum likelihood by the EM algorithm.
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Where an estimation stands after a cycle: all that is needed to go on from there.
 
-    Parameters
+    Attributes
     ----------
-    tolerance : float
-        Stop when no parameter moves by more than this in an EM step.
-    max_cycles : int
-        Give up after so many EM steps; a cycle that was begun is finished.
-    acceleration : Acceleration
-        `Squarem()` or `Plain()`.
-    slope_bound : float
-        Slopes stay within plus and minus this bound; an item that reaches it is "separating".
-    standard_errors : bool
-        Compute the observed information after the last cycle.
+    problem : str
+        Fingerprint of responses, models and method; it must be the same on resuming.
+    n_cycles : int
+        EM cycles so far.
+    log_likelihood : float
+        Marginal log-likelihood, plus the log-prior if there is one, before the last cycle.
+    change, gradient : float
+        Largest move of a parameter in the last cycle; largest derivative per person.
+    parameters : array, shape (I, D)
+        NaN where an item has no such parameter.
+    population : array
+        What is free about the ability distribution.
+    grid : array, shape (Q,)
+        The quadrature nodes.
+    bounded : array of bool, shape (I,)
+        Items whose slope has been put at its bound.
+    history : array, shape (n, 2)
+        EM cycles and log-likelihood after each accelerated cycle.
     """
 
-    tolerance: float = 1e-6
-    max_cycles: int = 5000
-    acceleration: Acceleration = field(default_factory=Squarem)
-    slope_bound: float = 20.0
-    standard_errors: bool = True
+    problem: str
+    n_cycles: int
+    log_likelihood: float
+    change: float
+    gradient: float
+    parameters: FloatArray
+    population: FloatArray
+    grid: FloatArray
+    bounded: BoolArray
+    history: FloatArray
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{name} {value!r}"
-            for name, value in (
-                ("tolerance", self.tolerance),
-                ("max_cycles", self.max_cycles),
-                ("slope_bound", self.slope_bound),
-            )
-            if not (value > 0 and math.isfinite(value))
-        ]
-        if wrong:
-            raise ModelError(f"MML with {', '.join(wrong)}: these must be positive numbers.")
+        for name in ("parameters", "population", "grid", "history"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+        object.__setattr__(self, "bounded", frozen(self.bounded, bool))
+
+
+Progress = Callable[[Checkpoint], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,121 +78,222 @@ class Fit:
 
     Attributes
     ----------
-    parameters : array, shape (I, D)
-    nodes : Nodes
-        The last grid.
-    state : State
-        Of the last cycle, its steps counted from the start.
-    log_likelihood : float
-        At `parameters`.
+    checkpoint : Checkpoint
+        The last state.
     converged : bool
-    history : array, shape (n, 2)
-        EM steps and log-likelihood after each accelerated cycle.
+    objective : float
+        Log-likelihood plus log-prior at the last parameters.
     moved : array, shape (I,)
         How far one more EM step would move each item.
+    gradient : array, shape (I, D)
+        Of the log-posterior, at the last parameters.
     """
 
-    parameters: FloatArray
-    nodes: Nodes
-    state: State
-    log_likelihood: float
+    checkpoint: Checkpoint
     converged: bool
-    history: FloatArray
+    objective: float
     moved: FloatArray
+    gradient: FloatArray
 
 
-def iterate(
-    blocks: Blocks,
-    model: ItemModel,
-    start: FloatArray,
-    method: MML,
-    progress: Progress | None,
-) -> Fit:
-    """Run the accelerated EM until no parameter moves by more than the tolerance.
-
-    Parameters
-    ----------
-    blocks : Blocks
-        The responses.
-    model : ItemModel
-    start : array, shape (I, D)
-    method : MML
-    progress : callable, optional
-        Called after each cycle with EM steps, log-likelihood and change.
-    """
-    parameters, n_steps = start, 0
-    history: list[tuple[int, float]] = []
-    n_nodes = nodes_for(largest_information(model, parameters, Normal().nodes()))
-    bounded = np.zeros(len(start), dtype=bool)
-    while True:
-        nodes = Normal().nodes(n_nodes)
-        step = em_map(blocks, model, nodes, method, start.shape)
-        for state in method.acceleration.iterate(step, parameters.ravel()):
-            before, parameters = parameters, state.point.reshape(start.shape)
-            history.append((n_steps + state.n_steps, state.objective))
-            if progress is not None:
-                progress(n_steps + state.n_steps, state.objective, state.change)
-            over = n_steps + state.n_steps >= method.max_cycles
-            needed = nodes_for(largest_information(model, parameters, nodes))
-            runaway = _runaway(before, parameters, history, method) & ~bounded
-            done = over or state.change <= method.tolerance
-            if done or needed > MORE_NODES * n_nodes or runaway.any():
-                break
-        n_steps += state.n_steps
-        if over or (state.change <= method.tolerance and needed <= n_nodes):
-            break
-        n_nodes = max(n_nodes, needed)
-        bounded |= runaway
-        parameters = _at_bound(parameters, runaway, method.slope_bound)
-    image, log_likelihood = step(parameters.ravel())
-    moved = image.reshape(start.shape) - parameters
-    return Fit(
-        parameters=parameters,
-        nodes=nodes,
-        state=replace(state, n_steps=n_steps),
-        log_likelihood=log_likelihood,
-        converged=state.change <= method.tolerance,
-        history=np.array(history, dtype=np.float64),
-        moved=np.abs(moved).max(axis=1),
+def begin(problem: Problem, start: FloatArray, fingerprint: str) -> Checkpoint:
+    """Make the state before the first cycle from start values (I, D)."""
+    empty = np.zeros(2 * (problem.population.n_groups - problem.population.first_free))
+    theta = problem.population.grid(empty, largest_information(problem, start))
+    return Checkpoint(
+        problem=fingerprint,
+        n_cycles=0,
+        log_likelihood=-np.inf,
+        change=np.inf,
+        gradient=np.inf,
+        parameters=start,
+        population=problem.population.start(theta),
+        grid=theta,
+        bounded=np.zeros(len(start), dtype=bool),
+        history=np.empty((0, 2)),
     )
 
 
-def em_map(
-    blocks: Blocks, model: ItemModel, nodes: Nodes, method: MML, shape: tuple[int, ...]
-) -> Callable[[FloatArray], tuple[FloatArray, float]]:
-    """One EM cycle with parameter expansion, as a map of flat parameter vectors."""
+def iterate(problem: Problem, start: Checkpoint, method: MML, progress: Progress | None) -> Fit:
+    """Run the accelerated EM until neither parameters nor likelihood move.
 
-    def step(point: FloatArray) -> tuple[FloatArray, float]:
-        parameters = point.reshape(shape).copy()
-        np.clip(parameters[:, 0], -method.slope_bound, method.slope_bound, out=parameters[:, 0])
-        expected = e_step(blocks, model.log_prob(parameters, nodes.theta), nodes.log_weights)
-        better = m_step(model, parameters, nodes.theta, expected.counts, method.slope_bound)
-        mean, sd = moments(nodes.theta, expected.mass)
-        if np.abs(better[:, 0]).max() * max(sd, 1.0) >= method.slope_bound:
-            sd = 1.0  # a slope at its bound cannot take part in a change of scale
-        return expand(better, mean, sd).ravel(), expected.log_likelihood
+    Parameters
+    ----------
+    problem : Problem
+    start : Checkpoint
+        From `begin`, or an earlier run.
+    method : MML
+    progress : callable, optional
+        Called with a `Checkpoint` after each accelerated cycle.
+    """
+    now = start
+    while True:
+        em = _Map(problem, now.grid, now.bounded)
+        begun = now.n_cycles
+        for state in method.acceleration.iterate(em, _packed(problem, now)):
+            parameters, population = _unpacked(problem, state.point)
+            history = np.vstack([now.history, [begun + state.n_steps, state.objective]])
+            before, now = (
+                now,
+                replace(
+                    now,
+                    n_cycles=begun + state.n_steps,
+                    log_likelihood=state.objective,
+                    change=state.change,
+                    gradient=em.gradient_per_person,
+                    parameters=parameters,
+                    population=population,
+                    history=history,
+                ),
+            )
+            if progress is not None:
+                progress(now)
+            over = now.n_cycles >= method.max_cycles
+            settled = state.change <= method.tolerance and (
+                now.gradient <= method.tolerance or state.change <= STANDSTILL
+            )
+            grid = problem.population.grid(
+                population if problem.population.kind != "histogram" else np.empty(0),
+                largest_information(problem, parameters),
+            )
+            outgrown = _outgrown(now.grid, grid, settled)
+            runaway = _runaway(problem, before.parameters, now, method) & ~now.bounded
+            if over or settled or outgrown or runaway.any():
+                break
+        if over or (settled and not outgrown):
+            break
+        if outgrown:
+            population = problem.population.regridded(now.population, now.grid, grid)
+            now = replace(now, grid=grid, population=population)
+        if runaway.any():
+            now = replace(
+                now,
+                bounded=now.bounded | runaway,
+                parameters=_at_bound(problem, now.parameters, runaway),
+            )
+    em = _Map(problem, now.grid, now.bounded)
+    point = _packed(problem, now)
+    image, objective = em(point)
+    moved = np.abs(image - point)[: np.prod(problem.shape)].reshape(problem.shape)
+    return Fit(now, settled, objective, moved.max(axis=1), em.gradient)
 
-    return step
+
+class _Map:
+    """One EM cycle with parameter expansion, as a map of flat vectors.
+
+    Keeps the gradient that its last call met on the way.
+    """
+
+    def __init__(self, problem: Problem, theta: FloatArray, bounded: BoolArray) -> None:
+        self.problem, self.theta, self.bounded = problem, theta, bounded
+        self.gradient = np.zeros(problem.shape)
+        self.gradient_per_person = np.inf
+        self.n_persons = float(problem.blocks.weight().sum())
+
+    def __call__(self, point: FloatArray) -> tuple[FloatArray, float]:
+        """Return the improved vector and the objective at the vector given."""
+        problem = self.problem
+        parameters, vector = _unpacked(problem, point)
+        if not problem.assignment.feasible(parameters).all():
+            return np.full_like(point, np.nan), -np.inf
+        parameters = _within(problem, parameters)
+        log_weights = problem.population.log_weights(vector, self.theta)
+        tables = Tables.of(problem.assignment, parameters, self.theta, log_weights)
+        expected = e_step(problem.blocks, tables)
+        step = m_step(problem, parameters, self.theta, expected)
+        self._record(parameters, step.gradient)
+        objective = expected.log_likelihood + float(
+            problem.priors.log_density(problem.assignment, parameters)[0].sum()
+        )
+        vector = problem.population.improved(vector, self.theta, expected.mass)
+        better = step.parameters
+        if problem.population.kind == "normal" and problem.structure.movable:
+            better, vector = expand(problem, better, vector, self.theta, expected.mass)
+        return np.concatenate([_filled(better), vector]), objective
+
+    def _record(self, parameters: FloatArray, gradient: FloatArray) -> None:
+        """Keep the gradient of the free parameters, those at a bound left out."""
+        structure, bound = self.problem.structure, self.problem.slope_bound
+        slopes = self.problem.assignment.slopes()
+        stuck = slopes & (np.abs(parameters) >= AT_BOUND * bound)
+        at_bound = stuck.any(axis=1) | self.bounded
+        self.gradient = np.where(at_bound[:, None], 0.0, gradient)
+        collected = structure.collected(self.gradient)
+        self.gradient_per_person = float(np.abs(collected).max(initial=0.0)) / self.n_persons
 
 
-def _runaway(
-    before: FloatArray, after: FloatArray, history: list[tuple[int, float]], method: MML
-) -> BoolArray:
+def _packed(problem: Problem, state: Checkpoint) -> FloatArray:
+    return np.concatenate([_filled(state.parameters), state.population])
+
+
+def _filled(parameters: FloatArray) -> FloatArray:
+    """Flatten parameters, zero in the cells that items do not use."""
+    return np.nan_to_num(parameters, nan=0.0).ravel()
+
+
+def _unpacked(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArray]:
+    size = int(np.prod(problem.shape))
+    parameters = np.where(problem.assignment.used(), point[:size].reshape(problem.shape), np.nan)
+    return parameters, point[size:]
+
+
+def _within(problem: Problem, parameters: FloatArray) -> FloatArray:
+    bound = problem.slope_bound
+    clipped = np.clip(parameters, -bound, bound)
+    return np.where(problem.assignment.slopes(), clipped, parameters)
+
+
+def _outgrown(old: FloatArray, new: FloatArray, settled: bool) -> bool:
+    """Whether the grid must be renewed: at once if far too coarse or narrow, else at the end."""
+    far = MORE_NODES if not settled else 1.0
+    coarse = (old[1] - old[0]) > far * (new[1] - new[0]) * (1 + 1e-12)
+    reach = (far - 1.0) * 0.5 * (new[-1] - new[0]) + 1e-6
+    return bool(coarse or new[0] < old[0] - reach or new[-1] > old[-1] + reach)
+
+
+def largest_information(problem: Problem, parameters: FloatArray) -> float:
+    """Largest test information over the nodes of the standard normal distribution."""
+    theta = Normal().nodes().theta
+    total = np.zeros(len(theta))  # (Q,)
+    assignment = problem.assignment
+    if len(assignment.families) == 1:
+        for start in range(0, assignment.n_items, 1000):
+            part = parameters[start : start + 1000]
+            model = assignment.families[0].model
+            total += model.information(part, theta[:, None]).sum(axis=1)
+    else:
+        total = assignment.information(parameters, theta).sum(axis=1)
+    return float(total.max())
+
+
+def _runaway(problem: Problem, before: FloatArray, now: Checkpoint, method: MML) -> BoolArray:
     """Which items still move on steep slopes while the likelihood gains nothing.
 
     The likelihood of an item that separates the persons rises for ever, ever more slowly. An
     item that was merely slow comes back down from the bound by itself.
     """
-    moving = np.abs(after - before).max(axis=1) > method.tolerance  # (I,)
-    steep = np.abs(after[:, 0]) > STEEP * method.slope_bound
-    gain = history[-1][1] - history[-2][1] if len(history) > 1 else np.inf
-    if gain > NO_GAIN * abs(history[-1][1]):
-        return np.zeros(len(after), dtype=bool)
+    used = problem.assignment.used()
+    moving = np.abs(np.where(used, now.parameters - before, 0.0)).max(axis=1) > method.tolerance
+    slopes = np.where(problem.assignment.slopes(), now.parameters, 0.0)
+    steep = np.abs(slopes).max(axis=1) > STEEP * method.slope_bound
+    history = now.history
+    gain = history[-1, 1] - history[-2, 1] if len(history) > 1 else np.inf
+    if gain > NO_GAIN * abs(history[-1, 1]) or problem.structure.n_shared:
+        return np.zeros(len(before), dtype=bool)
     return moving & steep
 
 
-def _at_bound(parameters: FloatArray, chosen: BoolArray, bound: float) -> FloatArray:
-    """Put the chosen slopes at their bound, difficulties unchanged."""
+def _at_bound(problem: Problem, parameters: FloatArray, chosen: BoolArray) -> FloatArray:
+    """Put the steepest slope of the chosen items at its bound, difficulties unchanged."""
     moved = parameters.copy()
-    moved[chosen] *= (bound / np.abs(parameters[chosen, 0]))[:, None]
-    return moved
+    slopes = np.where(problem.assignment.slopes(), parameters, 0.0)
+    steepest = np.abs(slopes[chosen]).max(axis=1)
+    scaled = problem.assignment.used() & chosen[:, None]
+    for family in problem.assignment.families:
+        names = family.model.parameter_names(family.n_categories)
+        for place, name in enumerate(names):
+            if name.startswith("logit"):
+                scaled[family.places, place] = False
+    factor = np.ones(len(parameters))
+    factor[chosen] = problem.slope_bound / steepest
+    return np.where(scaled, moved * factor[:, None], moved)

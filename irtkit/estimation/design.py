@@ -1,6 +1,6 @@
 """The shape of the answers before estimation: connection, duplicates, first component.
 
-Nothing here depends on an item response model.
+Nothing here depends on an item response model. Sparse answers are looked at as they are.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from irtkit.arrays import FloatArray
+from irtkit.arrays import FloatArray, IntArray
 from irtkit.coding import MISSING
 from irtkit.errors import ModelError, listing
 from irtkit.responses import Responses
+from irtkit.storage import Codes
 
-POWER_ITERATIONS = 30
+POWER_ITERATIONS = 50
+SAMPLED_PERSONS = 4000
+SAMPLED_CELLS = 10_000_000
 
 
 def check_connected(responses: Responses) -> None:
@@ -25,18 +28,17 @@ def check_connected(responses: Responses) -> None:
     ModelError
         With the items of each component.
     """
-    answered = responses.n_answered()
-    if answered.max() == responses.n_items:
+    if responses.n_answered().max() == responses.n_items:
         return
-    seen = sp.vstack([sp.csr_array(codes != MISSING) for _, codes in responses.blocks()])
-    n_items = responses.n_items
-    links: sp.coo_array = sp.block_array([[None, seen.T], [seen, None]])  # type: ignore[list-item]
-    _, component = connected_components(links, directed=False)
-    groups = np.unique(component[:n_items])
+    step = max(1, responses.n_persons // SAMPLED_PERSONS)
+    if len(np.unique(_components(responses.codes[::step]))) == 1:
+        return  # some persons link all items already
+    component = _components(responses.codes)
+    groups = np.unique(component)
     if len(groups) == 1:
         return
     names = np.array(responses.items, dtype=object)
-    parts = [f"({listing(names[component[:n_items] == group])})" for group in groups[:5]]
+    parts = [f"({listing(names[component == group])})" for group in groups[:5]]
     raise ModelError(
         f"The answers fall into {len(groups)} parts that share neither items nor persons: "
         f"{', '.join(parts)}{' ...' if len(groups) > 5 else ''}. Their abilities cannot be "
@@ -44,60 +46,98 @@ def check_connected(responses: Responses) -> None:
     )
 
 
-def duplicates(responses: Responses) -> dict[str, str]:
-    """Map each item whose answers are all those of an earlier item to that item."""
-    if isinstance(responses.codes, np.ndarray):
-        columns = np.ascontiguousarray(responses.codes.T)
-        prints = [hash(column.tobytes()) for column in columns]
+def _components(codes: Codes) -> IntArray:
+    """Number the connected part of each item, shape (I,)."""
+    seen = codes if sp.issparse(codes) else sp.csr_array(codes != MISSING)
+    n_items = codes.shape[1]
+    links: sp.coo_array = sp.block_array([[None, seen.T], [seen, None]])  # type: ignore[list-item]
+    _, component = connected_components(links, directed=False)
+    return np.asarray(component[:n_items], dtype=np.int64)
+
+
+def duplicates(responses: Responses, counts: FloatArray) -> dict[str, str]:
+    """Map each item whose answers are all those of an earlier item to that item.
+
+    Parameters
+    ----------
+    responses : Responses
+    counts : array, shape (I, K)
+        How often each category was chosen; only items with equal counts are compared.
+    """
+    _, kind, size = np.unique(counts, axis=0, return_inverse=True, return_counts=True)
+    candidates = np.flatnonzero(size[kind] > 1)
+    codes = responses.codes
+    if isinstance(codes, np.ndarray):
+        prints = [codes[:, place].tobytes() for place in candidates]
     else:
-        by_item = responses.codes.tocsc()
+        by_item = codes[:, candidates].tocsc()
         edges = zip(by_item.indptr[:-1], by_item.indptr[1:], strict=True)
         prints = [
-            hash((by_item.indices[a:b].tobytes(), by_item.data[a:b].tobytes())) for a, b in edges
+            by_item.indices[a:b].tobytes() + b"|" + by_item.data[a:b].tobytes() for a, b in edges
         ]
     first: dict[int, str] = {}
     twins = {}
-    for item, fingerprint in zip(responses.items, prints, strict=True):
-        original = first.setdefault(fingerprint, item)
+    for place, fingerprint in zip(candidates, prints, strict=True):
+        item = responses.items[place]
+        original = first.setdefault(hash(fingerprint), item)
         if original != item:
             twins[item] = original
     return twins
 
 
-def first_component(responses: Responses) -> tuple[FloatArray, FloatArray]:
-    """Loadings of the items on the first principal component, and the items' mean codes.
+def first_component(responses: Responses, counts: FloatArray) -> FloatArray:
+    """Loadings of the items on the first principal component of a sample of the persons.
 
     Missing answers count as the item's mean. Found by power iteration from the mean of all
     items, so that the result is the same on every run; the loadings sum to a positive number.
 
+    Parameters
+    ----------
+    responses : Responses
+    counts : array, shape (I, K)
+        Of all persons.
+
     Returns
     -------
-    loading, mean : array, shape (I,)
+    array, shape (I,)
     """
-    total = np.zeros(responses.n_items)
-    square = np.zeros(responses.n_items)
-    answered = np.zeros(responses.n_items)
-    for rows, codes in responses.blocks():
-        weights = responses.weights[rows]
-        seen = codes != MISSING
-        answered += weights @ seen
-        total += weights @ np.where(seen, codes, 0)
-        square += weights @ np.where(seen, codes, 0) ** 2
-    mean = total / answered
-    sd = np.sqrt(np.maximum(square / answered - mean**2, 1e-12))
+    code = np.arange(counts.shape[1])
+    answered = counts.sum(axis=1)
+    mean = counts @ code / answered
+    sd = np.sqrt(np.maximum(counts @ code**2 / answered - mean**2, 1e-12))
+    z, weights = _standardised(responses, mean, sd)
     filled = np.sqrt(answered / responses.weights.sum())  # share answered shrinks correlations
     direction = np.full(responses.n_items, 1.0 / np.sqrt(responses.n_items))
     size = 1.0
     for _ in range(POWER_ITERATIONS):
-        image = np.zeros(responses.n_items)
-        for rows, codes in responses.blocks():
-            z = np.where(codes == MISSING, 0.0, (codes - mean) / sd)  # (B, I)
-            image += (z @ direction * responses.weights[rows]) @ z
+        image = np.asarray(z.T @ ((z @ direction) * weights), dtype=np.float64)
         size = float(np.linalg.norm(image))
         image /= size
-        settled = np.abs(image - direction).max() < 1e-4
+        settled = np.abs(image - direction).max() < 1e-3
         direction = image
         if settled:
             break
-    loading = direction * np.sqrt(size / responses.weights.sum()) / filled
-    return (loading if loading.sum() >= 0 else -loading), mean
+    loading = direction * np.sqrt(size / weights.sum()) / filled
+    return loading if loading.sum() >= 0 else -loading
+
+
+def _standardised(
+    responses: Responses, mean: FloatArray, sd: FloatArray
+) -> tuple[FloatArray | sp.csr_array, FloatArray]:
+    """Standard scores of a sample of the persons, zero where unanswered, and their weights."""
+    n_cells = (
+        int(responses.n_answered().sum())
+        if sp.issparse(responses.codes)
+        else (responses.n_persons * responses.n_items)
+    )
+    step = max(1, n_cells // SAMPLED_CELLS)
+    if not sp.issparse(responses.codes):
+        fewest = min(SAMPLED_PERSONS, max(500, SAMPLED_CELLS // responses.n_items))
+        step = max(1, responses.n_persons // fewest)
+    codes, weights = responses.codes[::step], responses.weights[::step]
+    if isinstance(codes, sp.csr_array):
+        values = (codes.data - 1 - mean[codes.indices]) / sd[codes.indices]
+        return sp.csr_array((values, codes.indices, codes.indptr), shape=codes.shape), weights
+    z = (codes - mean.astype(np.float32)) * (1.0 / sd).astype(np.float32)
+    z[codes == MISSING] = 0.0
+    return z.astype(np.float32, copy=False), weights.astype(np.float32)

@@ -1,95 +1,100 @@
-r"""One cycle of the EM algorithm for marginal maximum likelihood.
+r"""The E-step: expect the counts behind the responses, given the current parameters.
 
-`e_step` expects the counts behind the responses, `m_step` improves the item parameters from
-them, `expand` takes out the location and scale of theta that the counts imply (parameter
-expansion, without which long tests stall). Nothing here loops until convergence or accelerates:
-see `mml.py` and `acceleration.py`.
+`e_step` runs over the blocks of persons, one thread a core. Two forms of the same sums:
 
-The log-likelihood of all persons at all nodes is a matrix product: with indicators
-:math:`Y_k` (P, I) and :math:`O = \sum_k Y_k`,
-:math:`\log L = O \log P_0^T + \sum_{k \ge 1} Y_k (\log P_k - \log P_0)^T`; the counts are
-another. `Block` holds the indicators of some persons.
+- *Divide-by-total models.* A person's log-likelihood is :math:`\theta \sum_i s_{i y} +
+  \sum_i t_{i y} - \sum_i G_i(\theta)` over the answered items, so posteriors need one sum of
+  scores a person, and the M-step only each category's sum of expected theta beside the expected
+  number of persons at each node. With complete answers no matrix product with the nodes is left:
+  O(P I + P Q) instead of O(P I Q), and exactly the same numbers.
+- *Other models* (3PL, graded, ...): with indicators :math:`Y_k` (P, I), :math:`\log L =
+  O \log P_0^T + \sum_k Y_k (\log P_k - \log P_0)^T` is one matrix product a category, the counts
+  another.
+
+Persons are sorted, so a block needs only the nodes around its own posteriors. Nodes are left out
+where every posterior of the block has fallen below e^-28 of its peak; the edges are looked at on
+every pass and the window is widened when one is not that low.
+
+Nothing here loops until convergence: see `cycles.py`.
 
 References
 ----------
 Bock, R. D., & Aitkin, M. (1981). Marginal maximum likelihood estimation of item parameters.
     Psychometrika, 46(4), 443-459. https://doi.org/10.1007/BF02293801
-Liu, C., Rubin, D. B., & Wu, Y. N. (1998). Parameter expansion to accelerate EM: the PX-EM
-    algorithm. Biometrika, 85(4), 755-770. https://doi.org/10.1093/biomet/85.4.755
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from irtkit.arrays import BoolArray, CodeArray, FloatArray
-from irtkit.coding import MISSING
-from irtkit.latent import Nodes
-from irtkit.models import ItemModel, SlopeRule
-from irtkit.responses import Responses
+from irtkit.arrays import FloatArray, to_numpy
+from irtkit.estimation.blocks import Block, Blocks, Indicators
+from irtkit.models import Assignment, DivideByTotal
+from irtkit.threads import spread
 
-BLOCK_PERSONS = 1024
-KEPT_BYTES = 2**30
-ITEM_CHUNK_CELLS = 100_000
-NEWTON_STEPS = 2
-LONGEST_NEWTON_STEP = 1.0
-MOST_HALVINGS = 8
-ROUNDING = 1e-13
-TINY_CURVATURE = 1e-10  # against items that no node informs about any more
+NEGLIGIBLE = 28.0  # nats below the peak of a posterior
+WORTH_THREADS = 200_000  # cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """The answers of some persons as indicator matrices.
+class Tables:
+    """The item response functions at the nodes, in the form that the E-step needs.
 
     Attributes
     ----------
-    rows : slice
-        Which persons.
-    weights : array, shape (B,)
-        How many persons each row stands for.
-    chosen : tuple of array, each of shape (B, I)
-        1 where category k was chosen, for k = 1 .. K-1.
-    answered : array, shape (B, I), or None
-        1 where any category was chosen; None if all were answered.
+    theta : array, shape (Q,)
+    log_weights : array, shape (G, Q)
+        Log-weights of the nodes in each group; their exponentials sum to one.
+    base : array, shape (Q, I)
+        Log-probability of each item's first category.
+    scores : array, shape (K - 1, I, 2), or None
+        s and t of the categories above the first, if all items are divide-by-total models.
+    contrasts : tuple of array, each of shape (Q, I)
+        Else log-probability of each category above the first, minus that of the first.
     """
 
-    rows: slice
-    weights: FloatArray
-    chosen: tuple[FloatArray, ...]
-    answered: FloatArray | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Blocks:
-    """All blocks of a set of responses, kept in memory if small, else made on each pass."""
-
-    responses: Responses
-    n_categories: int
-    kept: tuple[Block, ...] | None
+    theta: FloatArray
+    log_weights: FloatArray
+    base: FloatArray
+    scores: FloatArray | None
+    contrasts: tuple[FloatArray, ...]
 
     @classmethod
-    def of(cls, responses: Responses, n_categories: int) -> Blocks:
-        """Prepare responses for repeated passes."""
-        size = responses.n_persons * responses.n_items * 8 * n_categories
-        blocks = cls(responses, n_categories, None)
-        return cls(responses, n_categories, tuple(blocks)) if size <= KEPT_BYTES else blocks
+    def of(
+        cls,
+        assignment: Assignment,
+        parameters: FloatArray,
+        theta: FloatArray,
+        log_weights: FloatArray,
+    ) -> Tables:
+        """Evaluate parameters (I, D) at the nodes; log-weights (Q,) or (G, Q)."""
+        log_prob = assignment.log_prob(parameters, theta)  # (Q, I, K)
+        base = np.ascontiguousarray(log_prob[:, :, 0])
+        log_weights = np.atleast_2d(log_weights)
+        if assignment.linear:
+            scores = linear_scores(assignment, parameters)
+            return cls(theta, log_weights, base, scores, ())
+        with np.errstate(invalid="ignore"):
+            contrasts = tuple(
+                np.where(np.isneginf(log_prob[:, :, k]), 0.0, log_prob[:, :, k] - base)
+                for k in range(1, log_prob.shape[2])
+            )
+        return cls(theta, log_weights, base, None, contrasts)
 
-    def __iter__(self) -> Iterator[Block]:
-        if self.kept is not None:
-            yield from self.kept
-            return
-        for rows, codes in self.responses.blocks(BLOCK_PERSONS):
-            yield _block(rows, codes, self.responses.weights[rows], self.n_categories)
 
-
-def _block(rows: slice, codes: CodeArray, weights: FloatArray, n_categories: int) -> Block:
-    chosen = tuple((codes == k).astype(np.float64) for k in range(1, n_categories))
-    seen = codes != MISSING
-    return Block(rows, weights, chosen, None if seen.all() else seen.astype(np.float64))
+def linear_scores(assignment: Assignment, parameters: FloatArray) -> FloatArray:
+    """S and t of divide-by-total items, shape (K - 1, I, 2), zero where there is no category."""
+    scores = np.zeros((int(assignment.n_categories.max()) - 1, assignment.n_items, 2))
+    for family in assignment.families:
+        assert isinstance(family.model, DivideByTotal)
+        s, t = family.model.scores(assignment.part(family, parameters))  # (I, K - 1)
+        scores[: family.n_categories - 1, family.places] = np.stack([s.T, t.T], axis=-1)
+    return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,226 +103,273 @@ class Expected:
 
     Attributes
     ----------
-    counts : array, shape (Q, I, K)
-        Expected number of persons at node q who answered item i with category k.
-    mass : array, shape (Q,)
-        Expected number of persons at node q.
     log_likelihood : float
         Marginal log-likelihood at the parameters that made the counts (nats).
+    mass : array, shape (G, Q)
+        Expected number of persons of each group at each node.
+    answered : array, shape (Q, I), or (Q, 1) if all items were answered by all
+        Expected number of persons at node q who answered item i.
+    first, total : array, shape (K - 1, I), or None
+        For divide-by-total models: sum of expected theta, and number, of the persons who chose
+        category k.
+    counts : tuple of array, each of shape (Q, I)
+        For other models: expected number of persons at node q who chose category k.
     """
 
-    counts: FloatArray
-    mass: FloatArray
     log_likelihood: float
+    mass: FloatArray
+    answered: FloatArray
+    first: FloatArray | None
+    total: FloatArray | None
+    counts: tuple[FloatArray, ...]
+
+    def category_counts(self, places: Any, n_categories: int) -> FloatArray:
+        """Expected number of persons at each node in each category of some items, (Q, I, K)."""
+        above = [counts[:, places] for counts in self.counts[: n_categories - 1]]
+        answered = np.broadcast_to(self.answered, self.counts[0].shape)[:, places]
+        return np.stack([answered - sum(above), *above], axis=-1)
 
 
-def posteriors(
-    blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArray
-) -> Iterator[tuple[Block, FloatArray, FloatArray]]:
-    """Yield each block with its posterior (B, Q) and log marginal likelihood (B,).
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Posteriors of a block's persons on the nodes that matter to them.
 
-    Parameters
+    Attributes
     ----------
-    blocks : iterable of Block
-    log_prob : array, shape (Q, I, K)
-        `ItemModel.log_prob` at the nodes, natural log.
-    log_weights : array, shape (Q,)
-        Log-weights of the nodes; their exponentials sum to one.
+    block : Block
+    window : slice
+        Which nodes; call their number W.
+    density : array, shape (W, B)
+        Each column sums to `total`.
+    total : array, shape (B,)
+    log_marginal : array, shape (B,)
+        Log marginal likelihood of each person (nats).
     """
-    base = log_prob[:, :, 0]  # (Q, I)
-    contrasts = [
-        np.ascontiguousarray((log_prob[:, :, k] - base).T) for k in range(1, log_prob.shape[2])
-    ]  # K-1 times (I, Q)
-    all_base = base.sum(axis=1) + log_weights  # (Q,)
-    base_by_node = np.ascontiguousarray(base.T)  # (I, Q)
+
+    block: Block
+    window: slice
+    density: Any
+    total: Any
+    log_marginal: Any
+
+    def normalised(self) -> Any:
+        """Posterior probabilities, shape (W, B)."""
+        return self.density / self.total
+
+
+def posterior(blocks: Blocks, block: Block, tables: Tables) -> tuple[Posterior, Indicators]:
+    """Compute the posteriors of one block's persons, with its indicators."""
+    xp = blocks.backend.namespace()
+    indicators = blocks.indicators(block)
+    whole = slice(0, tables.theta.shape[0])
+    sums = None
+    if tables.scores is not None:
+        sums = 0.0
+        for k, chosen in enumerate(indicators.chosen):
+            sums = sums + chosen @ tables.scores[k]  # (B, 2)
+    key = (block.number, whole.stop, float(tables.theta[0]))
+    window = blocks.windows.get(key, whole)
+    while True:
+        joint = _joint(tables, indicators, block.group, window, sums)  # (W, B)
+        peak = xp.max(joint, axis=0)  # (B,)
+        if window == whole or (
+            _low(joint, peak, 0, window.start > 0)
+            and _low(joint, peak, -1, window.stop < whole.stop)
+        ):
+            break
+        window = whole
+    if window == whole:
+        blocks.windows[key] = _narrowest(joint, peak, xp)
+    joint -= peak
+    density = xp.exp(joint)
+    total = xp.sum(density, axis=0)  # (B,)
+    log_marginal = peak + xp.log(total)
+    if sums is not None:
+        log_marginal = log_marginal + sums[:, 1]
+    return Posterior(block, window, density, total, log_marginal), indicators
+
+
+def _joint(
+    tables: Tables, indicators: Indicators, group: int, window: slice, sums: Any | None
+) -> Any:
+    """Log of likelihood times weight at the window's nodes, shape (W, B)."""
+    log_weights = tables.log_weights[group][window]
+    if indicators.answered is None:
+        log_weights = log_weights + tables.base[window].sum(axis=1)
+    if sums is not None:
+        joint = tables.theta[window][:, None] * sums[:, 0]
+    else:
+        joint = 0.0
+        for contrast, chosen in zip(tables.contrasts, indicators.chosen, strict=True):
+            joint = joint + _products(contrast[window], chosen)
+    if indicators.answered is not None:
+        joint += _products(tables.base[window], indicators.answered)
+    joint += log_weights[:, None]
+    return joint
+
+
+def _products(table: Any, matrix: Any) -> Any:
+    """Return table (W, I) times the transpose of a matrix (B, I), dense or sparse."""
+    if sp.issparse(matrix):
+        return (matrix @ table.T).T
+    return table @ matrix.T
+
+
+def _low(joint: Any, peak: Any, edge: int, matters: bool) -> bool:
+    return not matters or float((joint[edge] - peak).max()) < -NEGLIGIBLE
+
+
+def _narrowest(joint: Any, peak: Any, xp: Any) -> slice:
+    """The nodes where any posterior of the block counts, and two more on each side."""
+    needed = to_numpy(xp.max(joint - peak, axis=1)) > -NEGLIGIBLE  # (Q,)
+    places = np.flatnonzero(needed)
+    return slice(max(int(places[0]) - 2, 0), min(int(places[-1]) + 3, len(needed)))
+
+
+def posteriors(blocks: Blocks, tables: Tables) -> Iterator[Posterior]:
+    """Yield the posteriors of each block in turn."""
     for block in blocks:
-        joint = block.chosen[0] @ contrasts[0]  # (B, Q)
-        for chosen, contrast in zip(block.chosen[1:], contrasts[1:], strict=True):
-            joint += chosen @ contrast
-        if block.answered is None:
-            joint += all_base
-        else:
-            joint += block.answered @ base_by_node
-            joint += log_weights
-        largest = joint.max(axis=1, keepdims=True)  # (B, 1)
-        joint -= largest
-        np.exp(joint, out=joint)
-        total = joint.sum(axis=1, keepdims=True)  # (B, 1)
-        joint /= total
-        yield block, joint, (largest + np.log(total))[:, 0]
+        yield posterior(blocks, block, tables)[0]
 
 
-def e_step(blocks: Iterable[Block], log_prob: FloatArray, log_weights: FloatArray) -> Expected:
-    r"""Expect the counts behind the responses, given the current parameters.
+def e_step(blocks: Blocks, tables: Tables) -> Expected:
+    r"""Expect the counts behind the responses.
 
     .. math:: r_{qik} = \sum_p w_p P(\theta_q \mid y_p) \, 1[y_{pi} = k]
 
-    Parameters
-    ----------
-    blocks : iterable of Block
-        The responses.
-    log_prob : array, shape (Q, I, K)
-        `ItemModel.log_prob` at the nodes, natural log.
-    log_weights : array, shape (Q,)
-        Log-weights of the nodes; their exponentials sum to one.
-
     Notes
     -----
-    Two matrix products for complete answers, four with missing ones: O(P Q I) time, O(B Q)
-    memory beyond the input.
+    Complete answers to divide-by-total models: O(P I + P Q) time. Incomplete: two products of
+    (P, I) with (I, Q), over the answered cells only if sparse. Other models: two a category.
     """
-    by_category = np.zeros((log_prob.shape[2], *log_prob.shape[:2]))  # (K, Q, I)
-    answered = np.zeros(log_prob.shape[:2])  # (Q, I)
-    mass = np.zeros(len(log_weights))  # (Q,)
-    log_likelihood = 0.0
-    for block, posterior, log_marginal in posteriors(blocks, log_prob, log_weights):
-        posterior *= block.weights[:, None]
-        by_node = posterior.T  # (Q, B)
-        for k, chosen in enumerate(block.chosen, start=1):
-            by_category[k] += by_node @ chosen
-        here = by_node.sum(axis=1)  # (Q,)
-        answered += here[:, None] if block.answered is None else by_node @ block.answered
-        mass += here
-        log_likelihood += float(block.weights @ log_marginal)
-    by_category[0] = answered - by_category[1:].sum(axis=0)
-    return Expected(np.moveaxis(by_category, 0, -1), mass, log_likelihood)
+    there = _moved(tables, blocks)
+    parts = spread(
+        lambda share: _accumulated(blocks, there, share),
+        blocks.blocks,
+        blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS,
+    )
+    whole = parts[0]
+    for part in parts[1:]:
+        whole.add(part)
+    return whole.expected()
 
 
-def m_step(
-    model: ItemModel,
-    parameters: FloatArray,
-    theta: FloatArray,
-    counts: FloatArray,
-    slope_bound: float,
-) -> FloatArray:
-    """Improve the item parameters by Newton steps on the expected log-likelihood.
-
-    Parameters
-    ----------
-    model : ItemModel
-    parameters : array, shape (I, D)
-    theta : array, shape (Q,)
-    counts : array, shape (Q, I, K)
-        From `e_step`.
-    slope_bound : float
-        Slopes stay within plus and minus this bound.
-
-    Returns
-    -------
-    array, shape (I, D)
-    """
-    value, gradient, curvature = derivatives(model, parameters, theta, counts)
-    for _ in range(NEWTON_STEPS):
-        if model.slope_rule is SlopeRule.FREE:
-            step = _bounded_step(parameters, gradient, curvature, slope_bound)
-        else:
-            step = _shared_slope_step(gradient, curvature)
-        trial = parameters + step
-        trial[:, 0] = np.clip(trial[:, 0], -slope_bound, slope_bound)
-        reached, gradient, curvature = derivatives(model, trial, theta, counts)
-        for _ in range(MOST_HALVINGS):
-            worse = _worse(value, reached, model.slope_rule)
-            if not worse.any():
-                break
-            trial[worse] = 0.5 * (parameters[worse] + trial[worse])
-            reached[worse], gradient[worse], curvature[worse] = derivatives(
-                model, trial[worse], theta, counts[:, worse]
-            )
-        else:
-            worse = _worse(value, reached, model.slope_rule)
-            trial[worse], reached[worse] = parameters[worse], value[worse]
-        parameters, value = trial, reached
-    return parameters
+def _moved(tables: Tables, blocks: Blocks) -> Tables:
+    """Return the tables on the backend's device."""
+    move = blocks.backend.array
+    if blocks.backend.name == "numpy":
+        return tables
+    return Tables(
+        move(tables.theta),
+        move(tables.log_weights),
+        move(tables.base),
+        None if tables.scores is None else move(tables.scores),
+        tuple(move(contrast) for contrast in tables.contrasts),
+    )
 
 
-def _worse(value: FloatArray, reached: FloatArray, rule: SlopeRule) -> BoolArray:
-    """Which items lost expected log-likelihood; with a common slope, all or none."""
-    if rule is SlopeRule.FREE:
-        return reached < value - ROUNDING * np.abs(value)
-    total = float(value.sum())
-    return np.full(len(value), float(reached.sum()) < total - ROUNDING * abs(total))
+class _Sums:
+    """Running sums over blocks, one object a thread."""
+
+    def __init__(self, blocks: Blocks, tables: Tables) -> None:
+        array = blocks.backend.array
+        n_nodes, n_items = tables.base.shape
+        n_above = blocks.blocks[0].n_categories - 1
+        self.log_likelihood = 0.0
+        self.mass = array(np.zeros(tuple(tables.log_weights.shape)))
+        self.shared = array(np.zeros(n_nodes))  # of persons who answered everything
+        self.answered: Any = None
+        self.linear = tables.scores is not None
+        shape = (n_above, n_items, 2) if self.linear else (n_above, n_nodes, n_items)
+        self.counts = array(np.zeros(shape))
+        self.zeros = lambda: array(np.zeros((n_nodes, n_items)))
+
+    def add(self, other: _Sums) -> None:
+        """Add the sums of another thread."""
+        self.log_likelihood += other.log_likelihood
+        self.mass += other.mass
+        self.shared += other.shared
+        self.counts += other.counts
+        if other.answered is not None:
+            self.answered = other.answered + (0.0 if self.answered is None else self.answered)
+
+    def expected(self) -> Expected:
+        """Return the sums as NumPy arrays."""
+        answered = to_numpy(self.shared)[:, None]  # (Q, 1)
+        if self.answered is not None:
+            answered = answered + to_numpy(self.answered)  # (Q, I)
+        counts = to_numpy(self.counts)
+        return Expected(
+            log_likelihood=float(self.log_likelihood),
+            mass=to_numpy(self.mass),
+            answered=answered,
+            first=counts[:, :, 0] if self.linear else None,
+            total=counts[:, :, 1] if self.linear else None,
+            counts=() if self.linear else tuple(counts),
+        )
 
 
-def derivatives(
-    model: ItemModel, parameters: FloatArray, theta: FloatArray, counts: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Expected log-likelihood (I,), its gradient (I, D) and expected information (I, D, D).
-
-    A few items at a time, so that their tables stay in the cache.
-    At the parameters that made the counts the gradient is that of the marginal log-likelihood
-    too (Fisher's identity). For the logistic models the expected information is the exact
-    negative second derivative.
-    """
-    parts = [
-        model.expected(parameters[part], theta, counts[:, part])
-        for part in _item_parts(len(parameters), len(theta) * counts.shape[2])
-    ]
-    value, gradient, curvature = (np.concatenate(pieces) for pieces in zip(*parts, strict=True))
-    return value, gradient, curvature
-
-
-def _bounded_step(
-    parameters: FloatArray, gradient: FloatArray, curvature: FloatArray, slope_bound: float
-) -> FloatArray:
-    """Newton step (I, 2) of limited length; a slope that would pass its bound stops there."""
-    safe = curvature + TINY_CURVATURE * np.eye(curvature.shape[1])
-    step = np.asarray(np.linalg.solve(safe, gradient[:, :, None])[:, :, 0], float)  # (I, D)
-    step *= np.minimum(1.0, LONGEST_NEWTON_STEP / (np.abs(step).max(axis=1) + 1e-300))[:, None]
-    slope = np.clip(parameters[:, 0] + step[:, 0], -slope_bound, slope_bound)  # (I,)
-    held = slope != parameters[:, 0] + step[:, 0]
-    moved = slope - parameters[:, 0]
-    alone = (gradient[:, 1] - curvature[:, 0, 1] * moved) / curvature[:, 1, 1]  # (I,)
-    alone = np.clip(alone, -LONGEST_NEWTON_STEP, LONGEST_NEWTON_STEP)
-    step[held] = np.stack([moved, alone], axis=1)[held]
-    return step
+def _accumulated(blocks: Blocks, tables: Tables, share: Sequence[Block]) -> _Sums:
+    xp = blocks.backend.namespace()
+    sums = _Sums(blocks, tables)
+    for block in share:
+        found, indicators = posterior(blocks, block, tables)
+        window, density = found.window, found.density
+        sums.log_likelihood += float(block.weights @ found.log_marginal)
+        scale = block.weights / found.total  # (B,)
+        here = density @ scale  # (W,)
+        sums.mass[block.group, window] += here
+        if tables.scores is not None:
+            theta = (tables.theta[window] @ density) * scale  # (B,), weighted
+            both = xp.stack([theta, block.weights], axis=1)  # (B, 2)
+            for k, chosen in enumerate(indicators.chosen):
+                sums.counts[k] += chosen.T @ both
+        if indicators.answered is None:
+            sums.shared[window] += here
+            if tables.scores is not None:
+                continue
+        density *= scale
+        if indicators.answered is not None:
+            if sums.answered is None:
+                sums.answered = sums.zeros()
+            sums.answered[window] += _counted(density, indicators.answered)
+        if tables.scores is None:
+            for k, chosen in enumerate(indicators.chosen):
+                sums.counts[k, window] += _counted(density, chosen)
+    return sums
 
 
-def _shared_slope_step(gradient: FloatArray, curvature: FloatArray) -> FloatArray:
-    """Newton step for one slope and I intercepts: the arrow-shaped system, solved directly."""
-    aa, ad, dd = curvature[:, 0, 0], curvature[:, 0, 1], curvature[:, 1, 1]
-    slope = (gradient[:, 0] - ad / dd * gradient[:, 1]).sum() / (aa - ad**2 / dd).sum()
-    intercepts = (gradient[:, 1] - ad * slope) / dd  # (I,)
-    step = np.stack([np.full_like(intercepts, slope), intercepts], axis=1)  # (I, 2)
-    longest = float(np.abs(step).max())
-    return step if longest <= LONGEST_NEWTON_STEP else step * (LONGEST_NEWTON_STEP / longest)
+def _counted(density: Any, matrix: Any) -> Any:
+    """Return density (W, B) times a matrix (B, I), dense or sparse."""
+    if sp.issparse(matrix):
+        return (matrix.T @ density.T).T
+    return density @ matrix
 
 
-def _item_parts(n_items: int, cells_per_item: int) -> Iterator[slice]:
-    """Slices of items whose tables stay small enough for the cache."""
-    width = max(1, ITEM_CHUNK_CELLS // cells_per_item)
-    for start in range(0, n_items, width):
-        yield slice(start, start + width)
+def log_likelihoods(blocks: Blocks, tables: Tables) -> FloatArray:
+    """Log marginal likelihood of each person, shape (P,)."""
+    there = _moved(tables, blocks)
+    values = np.empty(blocks.n_persons)
+
+    def fill(share: Sequence[Block]) -> None:
+        for block in share:
+            found, _ = posterior(blocks, block, there)
+            values[block.rows] = to_numpy(found.log_marginal)
+
+    spread(fill, blocks.blocks, blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS)
+    return values
 
 
-def expand(parameters: FloatArray, mean: float, sd: float) -> FloatArray:
-    """Take the mean and SD of theta's expected posterior out of theta and into the items.
+def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
+    """Posterior mean of theta for each person, shape (P,)."""
+    there = _moved(tables, blocks)
+    values = np.empty(blocks.n_persons)
 
-    theta = mean + sd z leaves every logit a theta + d as (a sd) z + (d + a mean), so the model
-    is the same and z has mean 0 and SD 1 again (PX-EM).
+    def fill(share: Sequence[Block]) -> None:
+        for block in share:
+            found, _ = posterior(blocks, block, there)
+            mean = (there.theta[found.window] @ found.density) / found.total
+            values[block.rows] = to_numpy(mean)
 
-    Parameters
-    ----------
-    parameters : array, shape (I, D)
-        Slope first, intercept second.
-    mean, sd : float
-        From `moments`.
-    """
-    moved = parameters.copy()
-    moved[:, 1] += moved[:, 0] * mean
-    moved[:, 0] *= sd
-    return moved
-
-
-def moments(theta: FloatArray, mass: FloatArray) -> tuple[float, float]:
-    """Mean and SD of a distribution that puts `mass` on the nodes `theta`."""
-    share = mass / mass.sum()  # (Q,)
-    mean = float(share @ theta)
-    return mean, float(np.sqrt(share @ (theta - mean) ** 2))
-
-
-def largest_information(model: ItemModel, parameters: FloatArray, nodes: Nodes) -> float:
-    """Largest test information over the nodes."""
-    total = np.zeros(len(nodes.theta))  # (Q,)
-    for part in _item_parts(len(parameters), len(nodes.theta)):
-        total += model.information(parameters[part], nodes.theta).sum(axis=1)
-    return float(total.max())
+    spread(fill, blocks.blocks, blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS)
+    return values

@@ -1,46 +1,54 @@
 """`calibrate`: marginal maximum likelihood by EM, from start values to a checked optimum.
 
 The order of work: set unusable items aside, refuse disconnected designs, start from the first
-principal component (`design.py`), cycle until nothing moves (`cycles.py`), fix the sign, name the
-items' states, check the quadrature, compute standard errors (`standard_errors.py`).
+principal component (`design.py`), cycle until nothing moves (`cycles.py`), fix the sign, compute
+standard errors (`standard_errors.py`), name the items' states, check the quadrature (`result.py`).
+Models with asymptotes start from the 2PL nested in them and are compared with it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from irtkit.arrays import FloatArray
-from irtkit.errors import ModelError, NotConverged, count, listing, shown
+from irtkit.errors import ModelError, NotConverged, count, listing, nearest, shown
+from irtkit.estimation.blocks import Blocks, Rows
 from irtkit.estimation.calibration import (
     CONSTANT,
-    DUPLICATE,
+    EMPTY_CATEGORY,
     OK,
-    REVERSE_KEYED,
-    SEPARATING,
     UNANSWERED,
     Calibration,
-    Convergence,
     check_categories,
 )
-from irtkit.estimation.cycles import AT_BOUND, MML, Fit, Progress, iterate
-from irtkit.estimation.design import check_connected, duplicates, first_component
-from irtkit.estimation.em import Blocks, derivatives, e_step
-from irtkit.estimation.standard_errors import item_covariance
-from irtkit.latent import FEWEST_NODES, Normal
-from irtkit.models import ItemModel, SlopeRule
+from irtkit.estimation.cycles import Checkpoint, Fit, Progress, begin, iterate
+from irtkit.estimation.design import check_connected, first_component
+from irtkit.estimation.em import Tables, posterior_means
+from irtkit.estimation.m_step import Problem
+from irtkit.estimation.method import MML
+from irtkit.estimation.population import Population
+from irtkit.estimation.result import finished
+from irtkit.estimation.structure import Fixed, Structure
+from irtkit.latent import Normal
+from irtkit.models import Assignment, ItemModel, SlopeRule, ThreePL, TwoPL
 from irtkit.responses import Responses
+from irtkit.storage import category_counts
+from irtkit.threads import one_thread_a_core
 
-QUADRATURE_TOLERANCE = 0.01
-LOGISTIC_VARIANCE = 3.29
+LARGEST_START_LOADING = 0.8
+SORTED_FROM = 2000  # persons
 
 
 def calibrate(
     responses: Responses,
-    model: ItemModel,
+    model: ItemModel | Mapping[str, ItemModel],
     *,
     method: MML | None = None,
+    resume: Checkpoint | None = None,
     progress: Progress | None = None,
 ) -> Calibration:
     """Estimate the item parameters of a model by marginal maximum likelihood.
@@ -49,12 +57,14 @@ def calibrate(
     ----------
     responses : Responses
         Graded answers, complete or not. Missing answers are taken as ignorable.
-    model : ItemModel
-        `Rasch()`, `OnePL()` or `TwoPL()`.
+    model : ItemModel, or mapping of item to ItemModel
+        One model for all items, such as `TwoPL()`, or one for each.
     method : MML, optional
-        Tolerance, acceleration and the like.
+        Tolerance, priors, constraints, standard errors and the like.
+    resume : Checkpoint, optional
+        Go on from the state that `progress` was given in an interrupted run.
     progress : callable, optional
-        Called after each accelerated cycle with EM cycles, log-likelihood and change.
+        Called with a `Checkpoint` after each accelerated cycle.
 
     Returns
     -------
@@ -65,8 +75,8 @@ def calibrate(
     Raises
     ------
     ModelError
-        If fewer than three items (two for Rasch and 1PL) or two persons are usable, or the
-        design falls into unconnected parts.
+        If fewer than three items (two for Rasch and 1PL) or two persons are usable, the design
+        falls into unconnected parts, or models, constraints and answers do not fit each other.
     NotConverged
         If `method.max_cycles` EM steps were not enough; carries the last state.
 
@@ -75,37 +85,281 @@ def calibrate(
     Bock, R. D., & Aitkin, M. (1981). Psychometrika, 46(4), 443-459.
     """
     method = method or MML()
-    check_categories(responses, model)
-    states, usable = _usable(responses, model)
-    chosen = responses if len(usable) == responses.n_items else responses.select_items(usable)
-    check_connected(chosen)
-    blocks = Blocks.of(chosen, model.n_categories)
-    fit = iterate(blocks, model, _start(chosen, model), method, progress)
-    parameters = _signed(fit.parameters)
-    twins = duplicates(chosen)
-    found = _states(parameters, chosen, twins, method)
-    covariance = np.full((chosen.n_items, *parameters.shape[1:] * 2), np.nan)
-    notes = _notes(chosen, twins, found)
-    latent = Normal()
-    if method.standard_errors and fit.converged:
-        fixed = np.abs(parameters[:, 0]) >= AT_BOUND * method.slope_bound
-        covariance, note = item_covariance(blocks, model, parameters, fit.nodes, fixed)
-        notes += note
-    if model.slope_rule is SlopeRule.UNIT:
-        latent = Normal(0.0, float(parameters[0, 0]))
-        parameters[:, 0] = 1.0
-        covariance[:, 0, :] = covariance[:, :, 0] = 0.0
-    calibration = _assembled(responses, chosen, model, parameters, covariance, states, found)
-    calibration = replace(
-        calibration,
-        latent=latent,
-        log_likelihood=fit.log_likelihood,
-        convergence=_record(fit, blocks, model, chosen),
-    )
-    calibration = replace(calibration, notes=tuple(notes + _quadrature_note(calibration)))
+    with one_thread_a_core():
+        setup = prepared(responses, model, method)
+        problem = setup.problem
+        fingerprint = _fingerprint(responses, problem, method)
+        if resume is not None and resume.problem != fingerprint:
+            raise ModelError(
+                "The checkpoint belongs to other answers, models or options, so the estimation "
+                "cannot go on from it. Start afresh, or give what it was made with."
+            )
+        nested = None
+        if any(isinstance(model, ThreePL) for model in problem.assignment.models):
+            nested = _nested_fit(setup, method)
+        if resume is None:
+            resume = begin(problem, _start(setup, nested), fingerprint)
+        fit = iterate(problem, resume, method, progress)
+        calibration = finished(responses, setup.chosen, problem, fit, method, setup.states)
+        if nested is not None:
+            note = _comparison(calibration, nested)
+            calibration = replace(calibration, notes=(*calibration.notes, note))
     if not fit.converged:
         raise NotConverged(_shortfall(calibration, method), calibration)
     return calibration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setup:
+    """An estimation ready to begin.
+
+    Attributes
+    ----------
+    chosen : Responses
+        The usable items' answers.
+    counts : array, shape (I, K)
+        Weighted count of each category, of the usable items.
+    problem : Problem
+    states : list of str
+        Of all items: ok, constant, unanswered, or an empty category.
+    """
+
+    chosen: Responses
+    counts: FloatArray
+    problem: Problem
+    states: list[str]
+
+
+def prepared(
+    responses: Responses, model: ItemModel | Mapping[str, ItemModel], method: MML
+) -> Setup:
+    """Check responses, models and options against each other; choose what can be calibrated."""
+    models = _models(responses, model)
+    counts = category_counts(responses.codes, responses.n_categories, responses.weights)
+    sizes = _category_sizes(models, counts)
+    whole = Assignment.of(models, sizes)
+    check_categories(responses, whole)
+    states = _item_states(models, sizes, counts)
+    usable = np.flatnonzero([state == OK for state in states])
+    _check_enough(responses, models, states, usable)
+    chosen = responses
+    if len(usable) < responses.n_items:
+        chosen = responses.select_items([responses.items[place] for place in usable])
+    assignment = whole.at(usable)
+    _check_scales(assignment)
+    check_connected(chosen)
+    structure = Structure.of(assignment, chosen.items, method.constraints)
+    _check_free(method, structure)
+    n_categories = int(assignment.n_categories.max())
+    groups = np.zeros(chosen.n_persons, dtype=np.int64)
+    rows = Rows(chosen.codes, chosen.weights, groups).collapsed(n_categories)
+    population = Population(method.latent)
+    blocks = Blocks.of(rows.codes, rows.weights, n_categories, backend=method.place())
+    problem = Problem(blocks, assignment, structure, method.priors, population, method.slope_bound)
+    counts = counts[usable]
+    if len(rows.weights) >= SORTED_FROM and isinstance(rows.codes, np.ndarray):
+        rough = _rough_start(assignment, chosen, counts)
+        problem = replace(problem, blocks=_sorted(problem, rows, rough))
+    return Setup(chosen, counts, problem, states)
+
+
+def _models(responses: Responses, model: ItemModel | Mapping[str, ItemModel]) -> list[ItemModel]:
+    if isinstance(model, ItemModel):
+        return [model] * responses.n_items
+    absent = [item for item in responses.items if item not in model]
+    strange = [item for item in model if item not in set(responses.items)]
+    if absent:
+        raise ModelError(
+            f"No model was given for {count(len(absent), 'item')}: {listing(absent)}."
+        )
+    if strange:
+        raise ModelError(
+            f"A model was given for item {shown(strange[0])}, which was not answered."
+            f"{nearest(strange[0], responses.items)}"
+        )
+    return [model[item] for item in responses.items]
+
+
+def _category_sizes(models: list[ItemModel], counts: FloatArray) -> list[int]:
+    """Number of categories of each item: two, or up to the highest that anybody chose."""
+    highest = np.where(counts > 0, np.arange(counts.shape[1]), 0).max(axis=1)
+    return [
+        max(2, int(top) + 1) if model.ordinal else 2
+        for model, top in zip(models, highest, strict=True)
+    ]
+
+
+def _item_states(models: list[ItemModel], sizes: list[int], counts: FloatArray) -> list[str]:
+    states = []
+    for size, row in zip(sizes, counts, strict=True):
+        chosen = row[:size] > 0
+        if not chosen.any():
+            states.append(UNANSWERED)
+        elif chosen.sum() < 2:
+            states.append(CONSTANT)
+        else:
+            states.append(OK if chosen.all() else EMPTY_CATEGORY)
+    return states
+
+
+def _check_enough(
+    responses: Responses, models: list[ItemModel], states: list[str], usable: FloatArray
+) -> None:
+    free = any(model.slope_rule is SlopeRule.FREE for model in models)
+    fewest = 3 if free else 2
+    people = int((responses.n_answered() > 0).sum())
+    if people < 2:
+        raise ModelError(
+            f"{count(people, 'person')} answered anything; items cannot be calibrated from fewer "
+            "than two persons. With a stored scale a single person can be scored."
+        )
+    if len(usable) >= fewest:
+        return
+    lost = [item for item, state in zip(responses.items, states, strict=True) if state != OK]
+    gone = f" Everybody answered alike, or nobody at all, on {listing(lost)}." if lost else ""
+    if EMPTY_CATEGORY in states:
+        gone = f" Some category was never chosen, or all were alike, on {listing(lost)}."
+    name = models[0].name
+    raise ModelError(
+        f"Only {count(len(usable), 'usable item')}: the {name} model needs at least "
+        f"{fewest}, else it is not identified.{gone} Add items or persons"
+        f"{', or use the Rasch model' if len(usable) == 2 else ''}."
+    )
+
+
+def _check_scales(assignment: Assignment) -> None:
+    """Refuse models that identify theta's scale in different ways."""
+    unit = {m.name for m in assignment.models if m.slope_rule is SlopeRule.UNIT}
+    other = {m.name for m in assignment.models if m.slope_rule is not SlopeRule.UNIT}
+    if unit and other:
+        raise ModelError(
+            f"The models {listing(sorted(unit))} have slope 1 and free the variance of theta, "
+            f"{listing(sorted(other))} estimate slopes and fix it: they cannot share a scale. "
+            "Use 1pl (or gpcm with equal slopes) for a common slope beside free ones."
+        )
+
+
+def _check_free(method: MML, structure: Structure) -> None:
+    fixed = np.isfinite(structure.fixed)
+    if method.latent == "free" and not (fixed[:, 0] & fixed[:, 1:].any(axis=1)).any():
+        raise ModelError(
+            "A free mean and SD of theta need at least one item whose slope and intercept are "
+            "fixed; otherwise the scale is not identified. Fix items, or use latent='normal'."
+        )
+
+
+def anchored(calibration: Calibration, items: tuple[str, ...]) -> tuple[Fixed, ...]:
+    """Constraints that hold items at the parameters of an earlier calibration.
+
+    With `MML(constraints=anchored(...), latent="free")` new items are placed on its scale.
+    """
+    place_of = {item: place for place, item in enumerate(calibration.items)}
+    unknown = [i for i in items if i not in place_of or not calibration.calibrated[place_of[i]]]
+    if unknown:
+        raise ModelError(f"No parameters are known for {listing(unknown)}.")
+    return tuple(
+        Fixed(name, float(calibration.parameters[place_of[item], place]), (item,))
+        for item in items
+        for place, name in enumerate(calibration.assignment.names(place_of[item]))
+    )
+
+
+def _rough_start(assignment: Assignment, chosen: Responses, counts: FloatArray) -> FloatArray:
+    """Start values from shares and loadings on the first principal component, (I, D)."""
+    loading = first_component(chosen, counts)
+    loading = np.clip(loading, -LARGEST_START_LOADING, LARGEST_START_LOADING)
+    slope = 1.7 * loading / np.sqrt(1.0 - loading**2)  # (I,)
+    slope = np.where(slope < 0, -1.0, 1.0) * np.clip(np.abs(slope), 0.3, None)
+    shares = np.clip(counts / counts.sum(axis=1, keepdims=True), 1e-3, None)
+    start = np.full((assignment.n_items, assignment.n_parameters), np.nan)
+    for family in assignment.families:
+        here, size = family.places, family.n_categories
+        own = shares[here, :size] / shares[here, :size].sum(axis=1, keepdims=True)
+        own_slope = slope[here]
+        if family.model.slope_rule is not SlopeRule.FREE:
+            own_slope = np.ones_like(own_slope)
+        start[here, : family.n_parameters] = family.model.start(own_slope, own)
+    return start
+
+
+def _sorted(problem: Problem, rows: Rows, start: FloatArray) -> Blocks:
+    """Blocks of persons with similar abilities, as the start values see them."""
+    theta = Normal().nodes().theta
+    tables = Tables.of(problem.assignment, start, theta, Normal().log_weights(theta))
+    order = np.argsort(posterior_means(problem.blocks, tables), kind="stable")
+    return Blocks.of(
+        rows.codes,
+        rows.weights,
+        problem.blocks.blocks[0].n_categories,
+        groups=rows.groups,
+        order=order,
+        backend=problem.blocks.backend,
+    )
+
+
+def _start(setup: Setup, nested: tuple[Fit, Problem] | None) -> FloatArray:
+    problem = setup.problem
+    if nested is None:
+        start = _rough_start(problem.assignment, setup.chosen, setup.counts)
+    else:
+        start = np.full(problem.shape, np.nan)
+        shares = setup.counts / setup.counts.sum(axis=1, keepdims=True)
+        plain = nested[0].checkpoint.parameters
+        for family in problem.assignment.families:
+            here, size = family.places, slice(family.n_parameters)
+            if isinstance(family.model, ThreePL):
+                start[here, size] = family.model.start(plain[here, 0], shares[here, :2])
+            else:
+                start[here, size] = plain[here, size]
+    return problem.structure.obeyed(start)
+
+
+def _nested_fit(setup: Setup, method: MML) -> tuple[Fit, Problem]:
+    """Fit the 2PL that is nested in the items with asymptotes."""
+    problem = setup.problem
+    plain = Assignment.of(
+        [TwoPL() if isinstance(m, ThreePL) else m for m in problem.assignment.models],
+        problem.assignment.n_categories,
+    )
+    kept = [
+        constraint
+        for constraint in method.constraints
+        if constraint.parameter not in ("logit_lower", "logit_upper")
+    ]
+    nested = replace(
+        problem, assignment=plain, structure=Structure.of(plain, setup.chosen.items, kept)
+    )
+    start = nested.structure.obeyed(_rough_start(plain, setup.chosen, setup.counts))
+    return iterate(nested, begin(nested, start, ""), method, None), nested
+
+
+def _comparison(calibration: Calibration, nested: tuple[Fit, Problem]) -> str:
+    """Say whether the asymptotes are worth their parameters."""
+    fit, problem = nested
+    prior = problem.priors.log_density(problem.assignment, fit.checkpoint.parameters)[0].sum()
+    gain = calibration.log_likelihood - (fit.objective - float(prior))
+    extra = calibration.n_parameters - problem.structure.n_free
+    name = calibration.assignment.name
+    better = 2.0 * gain > 2.0 * extra
+    verdict = (
+        f"The {name} model is better than its nested 2pl by AIC"
+        if better
+        else f"The {name} model is not better than its nested 2pl"
+    )
+    return (
+        f"{verdict}: its log-likelihood is {abs(gain):.3f} {'higher' if gain >= 0 else 'lower'} "
+        f"({calibration.log_likelihood:.3f} against {fit.objective - float(prior):.3f}) with "
+        f"{extra} more parameters."
+    )
+
+
+def _fingerprint(responses: Responses, problem: Problem, method: MML) -> str:
+    digest = hashlib.sha256()
+    models = tuple(model.name for model in problem.assignment.models)
+    options = (method.tolerance, method.slope_bound, method.priors, method.constraints)
+    digest.update(repr((models, options, method.latent, method.acceleration)).encode())
+    digest.update(responses.fingerprint().encode())
+    return digest.hexdigest()
 
 
 def _shortfall(calibration: Calibration, method: MML) -> str:
@@ -117,159 +371,3 @@ def _shortfall(calibration: Calibration, method: MML) -> str:
         f"gradient per person {record.gradient:.2g}. Allow more cycles (--max-cycles), or look at "
         "that item."
     )
-
-
-def _usable(responses: Responses, model: ItemModel) -> tuple[list[str], list[str]]:
-    """Return a state for each item (ok, constant or unanswered) and the usable items."""
-    seen = np.zeros((responses.n_items, model.n_categories))  # (I, K)
-    for _, codes in responses.blocks():
-        for k in range(model.n_categories):
-            seen[:, k] += (codes == k).sum(axis=0)
-    answered = seen.sum(axis=1)  # (I,)
-    constant = (seen > 0).sum(axis=1) < 2  # (I,)
-    states = [
-        UNANSWERED if n == 0 else CONSTANT if same else OK
-        for n, same in zip(answered, constant, strict=True)
-    ]
-    usable = [item for item, state in zip(responses.items, states, strict=True) if state == OK]
-    fewest = 3 if model.slope_rule is SlopeRule.FREE else 2
-    people = int((responses.n_answered() > 0).sum())
-    if people < 2:
-        raise ModelError(
-            f"{count(people, 'person')} answered anything; items cannot be calibrated from fewer "
-            "than two persons. With a stored scale a single person can be scored."
-        )
-    if len(usable) < fewest:
-        lost = [item for item, state in zip(responses.items, states, strict=True) if state != OK]
-        gone = f" Everybody answered alike, or nobody at all, on {listing(lost)}." if lost else ""
-        raise ModelError(
-            f"Only {count(len(usable), 'usable item')}: the {model.name} model needs at least "
-            f"{fewest}, else it is not identified.{gone} Add items or persons"
-            f"{', or use the Rasch model' if len(usable) == 2 else ''}."
-        )
-    return states, usable
-
-
-def _start(responses: Responses, model: ItemModel) -> FloatArray:
-    """Start values from item means and loadings on the first principal component."""
-    loading, mean = first_component(responses)
-    loading = np.clip(loading, -0.8, 0.8)
-    slope = 1.7 * loading / np.sqrt(1.0 - loading**2)  # (I,)
-    slope = np.where(slope < 0, -1.0, 1.0) * np.clip(np.abs(slope), 0.3, None)
-    if model.slope_rule is not SlopeRule.FREE:
-        slope = np.full_like(slope, 1.0)
-    mean = np.clip(mean, 1e-3, 1 - 1e-3)
-    intercept = np.log(mean / (1 - mean)) * np.sqrt(1 + slope**2 / LOGISTIC_VARIANCE)
-    return np.stack([slope, intercept], axis=1)  # (I, 2)
-
-
-def _signed(parameters: FloatArray) -> FloatArray:
-    """Choose the sign of theta: the slopes sum to a positive number."""
-    signed = parameters.copy()
-    if signed[:, 0].sum() < 0:
-        signed[:, 0] *= -1.0
-    return signed
-
-
-def _states(
-    parameters: FloatArray, responses: Responses, twins: dict[str, str], method: MML
-) -> list[str]:
-    states = []
-    for item, slope in zip(responses.items, parameters[:, 0], strict=True):
-        if item in twins:
-            states.append(DUPLICATE)
-        elif abs(slope) >= AT_BOUND * method.slope_bound:
-            states.append(SEPARATING)
-        else:
-            states.append(REVERSE_KEYED if slope < 0 else OK)
-    return states
-
-
-def _assembled(
-    responses: Responses,
-    chosen: Responses,
-    model: ItemModel,
-    parameters: FloatArray,
-    covariance: FloatArray,
-    states: list[str],
-    found: list[str],
-) -> Calibration:
-    """Spread the results of the usable items over all items."""
-    places = [place for place, state in enumerate(states) if state == OK]
-    every = np.full((responses.n_items, parameters.shape[1]), np.nan)  # (I, D)
-    blocks = np.full((responses.n_items, *covariance.shape[1:]), np.nan)  # (I, D, D)
-    every[places], blocks[places] = parameters, covariance
-    for place, state in zip(places, found, strict=True):
-        states[place] = state
-    return Calibration(
-        model=model,
-        items=responses.items,
-        parameters=every,
-        covariance=blocks,
-        states=tuple(states),
-        latent=Normal(),
-        log_likelihood=np.nan,
-        n_persons=float(chosen.weights.sum()),
-        convergence=Convergence(False, 0, np.nan, np.nan, "", FEWEST_NODES, np.nan, np.empty(0)),
-        categories=responses.categories,
-        key=responses.key,
-        label_set=responses.label_set,
-    )
-
-
-def _record(fit: Fit, blocks: Blocks, model: ItemModel, responses: Responses) -> Convergence:
-    """Measure the gradient and the quadrature error at the last parameters."""
-    nodes = fit.nodes
-    expected = e_step(blocks, model.log_prob(fit.parameters, nodes.theta), nodes.log_weights)
-    _, gradient, _ = derivatives(model, fit.parameters, nodes.theta, expected.counts)
-    if model.slope_rule is not SlopeRule.FREE:
-        gradient[:, 0] = gradient[:, 0].sum()
-    finer = Normal().nodes(2 * len(nodes.theta) - 1)
-    check = e_step(blocks, model.log_prob(fit.parameters, finer.theta), finer.log_weights)
-    return Convergence(
-        converged=fit.converged,
-        n_cycles=fit.state.n_steps,
-        change=fit.state.change,
-        gradient=float(np.abs(gradient).max() / responses.weights.sum()),
-        slowest_item=responses.items[int(np.argmax(fit.moved))],
-        n_nodes=len(nodes.theta),
-        quadrature_change=abs(check.log_likelihood - expected.log_likelihood),
-        history=fit.history,
-    )
-
-
-def _notes(responses: Responses, twins: dict[str, str], states: list[str]) -> list[str]:
-    notes = []
-    named = list(zip(responses.items, states, strict=True))
-    reversed_items = [item for item, state in named if state == REVERSE_KEYED]
-    separating = [item for item, state in named if state == SEPARATING]
-    if reversed_items:
-        notes.append(
-            f"{count(len(reversed_items), 'item')} with a negative slope, as if the key were "
-            f"reversed: {listing(reversed_items)}."
-        )
-    for item, original in twins.items():
-        notes.append(f"Item {shown(item)} repeats every answer of item {shown(original)}.")
-    if separating:
-        notes.append(
-            f"The slope of {count(len(separating), 'item')} ran to its bound and has no standard "
-            f"error: {listing(separating)}. Drop the item or use a prior."
-        )
-    people = responses.weights.sum()
-    if people < responses.n_items:
-        notes.append(
-            f"Fewer persons ({people:g}) than items ({responses.n_items}): slopes are poorly "
-            "determined and their standard errors large."
-        )
-    return notes
-
-
-def _quadrature_note(calibration: Calibration) -> list[str]:
-    change = calibration.convergence.quadrature_change
-    if change <= QUADRATURE_TOLERANCE:
-        return []
-    return [
-        f"Halving the spacing of the {calibration.convergence.n_nodes} quadrature nodes changes "
-        f"the log-likelihood {calibration.log_likelihood:.3f} by {change:.3f} (more than "
-        f"{QUADRATURE_TOLERANCE}): some slopes are too steep for the nodes."
-    ]

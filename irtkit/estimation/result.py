@@ -1,0 +1,295 @@
+"""From the last EM cycle to a `Calibration`: sign, scale, states, standard errors, notes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irtkit.arrays import BoolArray, FloatArray
+from irtkit.errors import count, listing, shown
+from irtkit.estimation.calibration import (
+    DUPLICATE,
+    EMPTY_CATEGORY,
+    OK,
+    REVERSE_KEYED,
+    SEPARATING,
+    Calibration,
+    Convergence,
+)
+from irtkit.estimation.cycles import AT_BOUND, Fit
+from irtkit.estimation.design import duplicates
+from irtkit.estimation.em import Tables, log_likelihoods
+from irtkit.estimation.m_step import Problem
+from irtkit.estimation.method import MML
+from irtkit.estimation.standard_errors import Uncertainty, covariance
+from irtkit.latent import Histogram, Latent
+from irtkit.models import Assignment, SlopeRule
+from irtkit.responses import Responses
+from irtkit.storage import category_counts
+
+QUADRATURE_TOLERANCE = 0.01
+
+
+def finished(
+    responses: Responses,
+    chosen: Responses,
+    problem: Problem,
+    fit: Fit,
+    method: MML,
+    states: list[str],
+) -> Calibration:
+    """Make the calibration of all items from the fit of the usable ones.
+
+    Parameters
+    ----------
+    responses : Responses
+        All items.
+    chosen : Responses
+        The usable items.
+    problem : Problem
+    fit : Fit
+    method : MML
+    states : list of str
+        Of all items, as far as they were known before estimation.
+    """
+    checkpoint = fit.checkpoint
+    parameters = np.array(checkpoint.parameters)
+    log_prior = float(problem.priors.log_density(problem.assignment, parameters)[0].sum())
+    change = _quadrature_change(problem, fit)
+    uncertainty = Uncertainty(np.full((*problem.shape, problem.shape[1]), np.nan), "", ())
+    if method.standard_errors is not None and fit.converged:
+        uncertainty = covariance(problem, fit, method)
+    latent = problem.population.latents(checkpoint.population, checkpoint.grid)[0]
+    parameters, latent, blocks = _oriented(problem, parameters, latent, uncertainty.covariance)
+    counts = category_counts(chosen.codes, chosen.n_categories, chosen.weights)
+    twins = duplicates(chosen, counts)
+    found = _states(problem, parameters, chosen, twins)
+    every = _spread(responses, chosen, states)
+    notes = _notes(problem, chosen, twins, found, states, responses)
+    for place, state in zip(every, found, strict=True):
+        states[place] = state
+    record = _record(fit, chosen, change, every, responses.n_items)
+    return Calibration(
+        assignment=_whole_assignment(responses, problem, every),
+        items=responses.items,
+        parameters=_scattered(parameters, every, responses.n_items),
+        covariance=_scattered(blocks, every, responses.n_items),
+        states=tuple(states),
+        latent=latent,
+        log_likelihood=fit.objective - log_prior,
+        log_prior=log_prior,
+        n_parameters=n_free(problem, fit),
+        n_persons=float(chosen.weights.sum()),
+        convergence=record,
+        categories=responses.categories,
+        key=responses.key,
+        label_set=responses.label_set,
+        standard_errors=uncertainty.source,
+        notes=(*notes, *uncertainty.notes, *_quadrature_note(change, record)),
+    )
+
+
+def n_free(problem: Problem, fit: Fit) -> int:
+    """Count the free parameters, those of the ability distribution included."""
+    n_latent = len(fit.checkpoint.population)
+    if problem.population.kind == "histogram":
+        n_latent -= 3 * problem.population.n_groups  # sum, mean and SD are fixed
+    return problem.structure.n_free + n_latent
+
+
+def _oriented(
+    problem: Problem, parameters: FloatArray, latent: Latent, blocks: FloatArray
+) -> tuple[FloatArray, Latent, FloatArray]:
+    """Fix the sign and the scale of theta, leaving every probability as it is."""
+    assignment = problem.assignment
+    slopes = assignment.slopes()
+    scale, shift = 1.0, 0.0
+    if isinstance(latent, Histogram) and problem.structure.movable:
+        shift, scale = latent.mean, latent.standard_deviation
+        latent = latent.rescaled(1.0 / scale, -shift / scale)
+    if all(model.slope_rule is SlopeRule.UNIT for model in assignment.models):
+        slope = abs(float(parameters[0, 0])) * scale
+        scale /= slope
+        latent = latent.rescaled(slope, 0.0)
+        parameters = assignment.rescaled(parameters, shift, scale)
+        blocks = np.where(slopes[:, :, None] | slopes[:, None, :], 0.0, blocks)
+    elif scale != 1.0 or shift != 0.0:
+        moved = assignment.rescaled(parameters, shift, scale)
+        blocks = _carried(assignment, blocks, shift, scale)
+        parameters = moved
+    if np.where(slopes, parameters, 0.0).sum() < 0 and problem.structure.movable:
+        sign = np.where(slopes, -1.0, 1.0)
+        parameters = parameters * sign
+        blocks = blocks * sign[:, :, None] * sign[:, None, :]
+        if isinstance(latent, Histogram):
+            latent = Histogram(-latent.theta[::-1], latent.weights[::-1])
+    return parameters, latent, blocks
+
+
+def _carried(assignment: Assignment, blocks: FloatArray, shift: float, scale: float) -> FloatArray:
+    """Covariance blocks of rescaled parameters; the scale itself is taken as known."""
+    moved = blocks.copy()
+    for family in assignment.families:
+        n = family.n_parameters
+        change = family.model.rescaled(np.eye(n), shift, scale).T  # new = change @ old
+        part = blocks[family.places, :n, :n]
+        moved[family.places, :n, :n] = change @ part @ change.T
+    return moved
+
+
+def _spread(responses: Responses, chosen: Responses, states: list[str]) -> list[int]:
+    if chosen.n_items == responses.n_items:
+        return list(range(responses.n_items))
+    return [place for place, state in enumerate(states) if state == OK]
+
+
+def _scattered(values: FloatArray, places: list[int], n_items: int) -> FloatArray:
+    whole = np.full((n_items, *values.shape[1:]), np.nan)
+    whole[places] = values
+    return whole
+
+
+def _whole_assignment(responses: Responses, problem: Problem, places: list[int]) -> Assignment:
+    """The assignment of all items: those left out get the first usable model."""
+    if len(places) == responses.n_items:
+        return problem.assignment
+    models = [problem.assignment.models[0]] * responses.n_items
+    sizes = [int(problem.assignment.n_categories[0])] * responses.n_items
+    for place, model, size in zip(
+        places, problem.assignment.models, problem.assignment.n_categories, strict=True
+    ):
+        models[place], sizes[place] = model, int(size)
+    return Assignment.of(models, sizes)
+
+
+def _at_bound(problem: Problem, parameters: FloatArray) -> BoolArray:
+    slopes = np.where(problem.assignment.slopes(), parameters, 0.0)
+    return np.asarray(np.abs(slopes).max(axis=1) >= AT_BOUND * problem.slope_bound)
+
+
+def _states(
+    problem: Problem, parameters: FloatArray, responses: Responses, twins: dict[str, str]
+) -> list[str]:
+    separating = _at_bound(problem, parameters)
+    n_slopes = problem.assignment.slopes().sum(axis=1)
+    slope = parameters[np.arange(len(parameters)), n_slopes - 1]
+    return [
+        DUPLICATE
+        if item in twins
+        else SEPARATING
+        if at_bound
+        else REVERSE_KEYED
+        if value < 0
+        else OK
+        for item, at_bound, value in zip(responses.items, separating, slope, strict=True)
+    ]
+
+
+def _record(
+    fit: Fit, responses: Responses, quadrature_change: float, places: list[int], n_items: int
+) -> Convergence:
+    n_persons = float(responses.weights.sum())
+    checkpoint = fit.checkpoint
+    return Convergence(
+        converged=fit.converged,
+        n_cycles=checkpoint.n_cycles,
+        change=checkpoint.change,
+        gradient=checkpoint.gradient,
+        slowest_item=responses.items[int(np.argmax(fit.moved))],
+        n_nodes=len(checkpoint.grid),
+        quadrature_change=quadrature_change,
+        history=checkpoint.history,
+        item_change=_scattered(fit.moved, places, n_items),
+        item_gradient=_scattered(np.abs(fit.gradient).max(axis=1) / n_persons, places, n_items),
+    )
+
+
+def _quadrature_change(problem: Problem, fit: Fit) -> float:
+    """Change of the log-likelihood when the spacing of the nodes is halved.
+
+    The finer rule is the mean of the one at the nodes and the one at their midpoints, so only the
+    midpoints are new. A histogram has no other nodes than its own.
+    """
+    population, checkpoint = problem.population, fit.checkpoint
+    if population.kind == "histogram":
+        return 0.0
+    grid = checkpoint.grid
+    middle = 0.5 * (grid[1:] + grid[:-1])
+    values, totals = [], []
+    for theta in (grid, middle):
+        weights = population.log_weights(checkpoint.population, theta)
+        tables = Tables.of(problem.assignment, checkpoint.parameters, theta, weights)
+        values.append(log_likelihoods(problem.blocks, tables))
+        totals.append(_density_sum(population.moments(checkpoint.population), theta))
+    persons = np.empty(problem.blocks.n_persons, dtype=np.int64)
+    weight = np.empty(problem.blocks.n_persons)
+    for block in problem.blocks:
+        persons[block.rows] = block.group
+        weight[block.rows] = np.asarray(block.weights)
+    shares = np.log([np.asarray(total)[persons] for total in totals])
+    fine = np.logaddexp(values[0] + shares[0], values[1] + shares[1])
+    fine -= np.logaddexp(shares[0], shares[1])
+    return abs(float(weight @ (fine - values[0])))
+
+
+def _density_sum(moments: list[tuple[float, float]], theta: FloatArray) -> list[float]:
+    """Sum of each group's unnormalised density over nodes."""
+    return [float(np.exp(-0.5 * ((theta - mean) / sd) ** 2).sum()) for mean, sd in moments]
+
+
+def _notes(
+    problem: Problem,
+    chosen: Responses,
+    twins: dict[str, str],
+    found: list[str],
+    states: list[str],
+    responses: Responses,
+) -> list[str]:
+    notes = []
+    gaps = [i for i, s in zip(responses.items, states, strict=True) if s == EMPTY_CATEGORY]
+    if gaps:
+        notes.append(
+            f"{count(len(gaps), 'item')} not calibrated, because nobody chose some category below "
+            f"the highest: {listing(gaps)}. Join categories that are never used."
+        )
+    named = list(zip(chosen.items, found, strict=True))
+    reversed_items = [item for item, state in named if state == REVERSE_KEYED]
+    separating = [item for item, state in named if state == SEPARATING]
+    if reversed_items:
+        notes.append(
+            f"{count(len(reversed_items), 'item')} with a negative slope, as if the key were "
+            f"reversed: {listing(reversed_items)}."
+        )
+    shown_twins = list(twins.items())[:5]
+    notes += [
+        f"Item {shown(item)} repeats every answer of item {shown(original)}."
+        for item, original in shown_twins
+    ]
+    if len(twins) > len(shown_twins):
+        notes.append(f"{len(twins) - len(shown_twins)} more items repeat another's answers.")
+    if separating:
+        notes.append(
+            f"The slope of {count(len(separating), 'item')} ran to its bound and has no standard "
+            f"error: {listing(separating)}. Drop the item or use a prior."
+        )
+    people = chosen.weights.sum()
+    if people < chosen.n_items and problem.priors.slope is None:
+        notes.append(
+            f"Fewer persons ({people:g}) than items ({chosen.n_items}): slopes are poorly "
+            "determined and their standard errors large. Consider priors for small samples."
+        )
+    effective = problem.priors.effective(problem.assignment)
+    if effective:
+        notes.append(
+            "Priors: " + ", ".join(f"{name} {prior}" for name, prior in effective.items()) + "."
+        )
+    return notes
+
+
+def _quadrature_note(change: float, record: Convergence) -> list[str]:
+    if change <= QUADRATURE_TOLERANCE:
+        return []
+    return [
+        f"Halving the spacing of the {record.n_nodes} quadrature nodes changes the "
+        f"log-likelihood by {change:.3f} (more than {QUADRATURE_TOLERANCE}): some slopes are too "
+        "steep for the nodes."
+    ]

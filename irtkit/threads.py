@@ -1,0 +1,64 @@
+"""One thread a core, each with single-threaded linear algebra inside.
+
+Matrix products on pieces that fit the cache, one piece a core, beat one product that BLAS splits
+over the cores. The number of threads is the one that BLAS was given (OMP_NUM_THREADS and the
+like); results are added in a fixed order, so they do not depend on timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@lru_cache(maxsize=4)
+def _pool(n_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="irtkit")
+
+
+@contextmanager
+def one_thread_a_core() -> Iterator[None]:
+    """Keep BLAS to one thread inside, and let `spread` use as many as BLAS had."""
+    n_threads()  # asked before the limit hides the answer
+    with _controller().limit(limits=1, user_api="blas"):
+        yield
+
+
+@lru_cache(maxsize=1)
+def n_threads() -> int:
+    """Count the threads that BLAS was given when irtkit first asked."""
+    found = [lib["num_threads"] for lib in _controller().info() if lib["user_api"] == "blas"]
+    return max(found, default=1)
+
+
+def spread(
+    function: Callable[[Sequence[Piece]], Result], pieces: Sequence[Piece], worth: bool
+) -> list[Result]:
+    """Call `function` on one share of the pieces for each thread; results in a fixed order.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a sequence of pieces; must release the GIL in its heavy parts to gain anything.
+    pieces : sequence
+    worth : bool
+        Whether there is enough work for more than one thread.
+    """
+    threads = n_threads() if worth and len(pieces) > 1 else 1
+    if threads == 1:
+        return [function(pieces)]
+    shares = [pieces[start::threads] for start in range(min(threads, len(pieces)))]
+    return list(_pool(threads).map(function, shares))
