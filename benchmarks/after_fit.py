@@ -65,13 +65,15 @@ def _standard_errors(
     }
     longer = _turns(workers, lambda w: examination.timed_fit(w, with_errors[w.tool]), repetitions)
     shorter = _turns(workers, lambda w: examination.timed_fit(w, contenders[w.tool]), repetitions)
-    extra = {
-        tool: longer[tool]
-        if isinstance(longer[tool], str) or isinstance(shorter[tool], str)
-        else [a - statistics.median(shorter[tool]) for a in longer[tool]]
-        for tool in workers
-    }
+    extra = {tool: _longer_by(longer[tool], shorter[tool]) for tool in workers}
     return _paired(examination.workload, "standard errors (Oakes), extra", extra)
+
+
+def _longer_by(longer: list[float] | str, shorter: list[float] | str) -> list[float] | str:
+    """Seconds beyond the median of others; a failure stays one."""
+    if isinstance(longer, str) or isinstance(shorter, str):
+        return longer if isinstance(longer, str) else shorter
+    return [seconds - statistics.median(shorter) for seconds in longer]
 
 
 def _scores(

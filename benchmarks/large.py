@@ -137,7 +137,7 @@ def sparse_growth(workload: Workload, folder: Path, tools: Tools) -> list[Row]:
     measured = [row for row in rows if row.seconds is not None]
     if len(measured) > 1:
         answers = np.log([row.details["n_answers"] for row in measured])
-        total = np.log([row.seconds for row in measured])
+        total = np.log([row.details["seconds"] for row in measured])
         cycles = np.log([row.details["cycles"] for row in measured])
         slopes = [float(np.polyfit(answers, y, 1)[0]) for y in (total, total - cycles)]
         words = f"time grows as answers^{slopes[0]:.2f} in total, ^{slopes[1]:.2f} per EM cycle"

@@ -2,8 +2,9 @@
 
 A block holds the codes of some persons of one group, sorted so that neighbours have similar
 abilities, and makes indicator matrices of them: for complete, incomplete and sparse answers
-alike, so that the E-step is one piece of code. Sparse answers are never made dense. What fits in
-memory is kept as floating point; else each pass makes it anew, a block at a time.
+alike, so that the E-step is one piece of code. Sparse answers are never made dense. Where only
+sums over items are needed, indicators are packed bits (`packed.py`); else floating point, which is
+kept if it fits in memory and otherwise made anew on each pass, a block at a time.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import scipy.sparse as sp
 
 from irtkit.arrays import Backend, CodeArray, FloatArray, IntArray
 from irtkit.coding import MISSING
+from irtkit.estimation.packed import PackedBits
 from irtkit.storage import Codes
 
 BLOCK_CELLS = 100_000
 BLOCK_PERSONS = (64, 1024)
+PACKED_BLOCK_PERSONS = 1024
 SPARSE_BLOCK_PERSONS = 8192
 DEVICE_BLOCK_PERSONS = 262_144
 KEPT_BYTES = 2**29
@@ -62,7 +65,7 @@ class Indicators:
 
     Attributes
     ----------
-    chosen : tuple of array, each of shape (B, I)
+    chosen : tuple of array or PackedBits, each of shape (B, I)
         1 where category k was chosen, for k = 1 .. K - 1.
     answered : array, shape (B, I), or None
         1 where any category was chosen; None if all were answered.
@@ -83,10 +86,14 @@ class Blocks:
     backend : Backend
     kept : dict
         Cache of the indicators, by block number.
+    total : list
+        Cache of `totals`.
     windows : dict
         Cache of the nodes that each block's posteriors need, by block and grid: see `em.py`.
     keeps : bool
-        Whether indicators are worth keeping.
+        Whether indicators fit in memory.
+    packed : bool
+        Whether the chosen categories are packed bits.
     """
 
     blocks: tuple[Block, ...]
@@ -95,8 +102,10 @@ class Blocks:
     n_groups: int
     backend: Backend
     keeps: bool
+    packed: bool
     kept: dict[int, Indicators] = field(default_factory=dict)
     windows: dict[tuple[int, int, float], slice] = field(default_factory=dict)
+    total: list[Any] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -108,6 +117,7 @@ class Blocks:
         groups: IntArray | None = None,
         order: IntArray | None = None,
         backend: Backend | None = None,
+        packed: bool = False,
     ) -> Blocks:
         """Cut persons into blocks, by group, in the given order.
 
@@ -120,13 +130,17 @@ class Blocks:
         order : array of int, shape (P,), optional
             Persons of similar ability next to each other.
         backend : Backend, optional
+        packed : bool
+            Pack the chosen categories where they are dense NumPy arrays: for models that need
+            only sums over items.
         """
         backend = backend or Backend()
+        packed = packed and backend.name == "numpy" and not sp.issparse(codes)
         n_persons, n_items = codes.shape
         order = np.arange(n_persons) if order is None else order
         groups = np.zeros(n_persons, dtype=np.int64) if groups is None else groups
         n_groups = int(groups.max(initial=0)) + 1
-        size = _block_size(codes, backend)
+        size = PACKED_BLOCK_PERSONS if packed else _block_size(codes, backend)
         made = []
         for group in range(n_groups):
             members = order[groups[order] == group] if n_groups > 1 else order
@@ -143,13 +157,18 @@ class Blocks:
         cells = codes.nnz if isinstance(codes, sp.csr_array) else codes.size
         width = (n_categories - 1) + any(not block.complete for block in made)
         keeps = cells * width * 8 <= KEPT_BYTES
-        return cls(tuple(made), n_persons, n_items, n_groups, backend, keeps)
+        return cls(tuple(made), n_persons, n_items, n_groups, backend, keeps, packed)
 
     def __iter__(self) -> Iterator[Block]:
         return iter(self.blocks)
 
     def __len__(self) -> int:
         return len(self.blocks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody answered everything."""
+        return all(block.complete for block in self.blocks)
 
     @property
     def cells(self) -> int:
@@ -159,11 +178,39 @@ class Blocks:
     def indicators(self, block: Block) -> Indicators:
         """Return a block's answers as matrices."""
         if block.number in self.kept:
-            return self.kept[block.number]
-        made = _indicators(block, self.backend.namespace())
+            found = self.kept[block.number]
+            if found.answered is not None or block.complete:
+                return found
+            return Indicators(found.chosen, _answered(block, self.backend.namespace()))
+        xp = self.backend.namespace()
+        made = self._packed_bits(block) if self.packed else _indicators(block, xp)
         if self.keeps:
             self.kept[block.number] = made
+        elif self.packed:
+            self.kept[block.number] = Indicators(made.chosen, None)
         return made
+
+    def _packed_bits(self, block: Block) -> Indicators:
+        above = range(1, block.n_categories)
+        return Indicators(
+            tuple(PackedBits.of(block.codes == k) for k in above), _answered(block, np)
+        )
+
+    def unpacked(self, block: Block) -> Indicators:
+        """Return a block's answers as floating-point matrices, not kept."""
+        return _indicators(block, self.backend.namespace())
+
+    def totals(self) -> Any:
+        """Weighted number of persons who chose each category above the first, (K - 1, I)."""
+        if not self.total:
+            xp = self.backend.namespace()
+            sums: Any = 0.0
+            for block in self.blocks:
+                weight = block.weights[:, None]
+                chosen = self.indicators(block).chosen
+                sums = sums + xp.stack([(part.T @ weight)[:, 0] for part in chosen])
+            self.total.append(sums)
+        return self.total[0]
 
     def weight(self) -> FloatArray:
         """Sum of the person weights of each group, shape (G,)."""
@@ -191,8 +238,13 @@ def _indicators(block: Block, xp: Any) -> Indicators:
         )
     if block.complete and block.n_categories == 2:
         return Indicators((xp.astype(codes, xp.float64),), None)
-    chosen = tuple(xp.astype(codes == k, xp.float64) for k in above)
-    return Indicators(chosen, None if block.complete else xp.astype(codes >= 0, xp.float64))
+    return Indicators(
+        tuple(xp.astype(codes == k, xp.float64) for k in above), _answered(block, xp)
+    )
+
+
+def _answered(block: Block, xp: Any) -> Any | None:
+    return None if block.complete else xp.astype(block.codes >= 0, xp.float64)
 
 
 def _cells(codes: sp.csr_array, values: FloatArray) -> sp.csr_array:

@@ -81,17 +81,14 @@ class Fit:
     checkpoint : Checkpoint
         The last state.
     converged : bool
-    objective : float
-        Log-likelihood plus log-prior at the last parameters.
     moved : array, shape (I,)
-        How far one more EM step would move each item.
+        How far the last EM step moved each item.
     gradient : array, shape (I, D)
-        Of the log-posterior, at the last parameters.
+        Of the log-posterior, before that step.
     """
 
     checkpoint: Checkpoint
     converged: bool
-    objective: float
     moved: FloatArray
     gradient: FloatArray
 
@@ -171,22 +168,20 @@ def iterate(problem: Problem, start: Checkpoint, method: MML, progress: Progress
                 bounded=now.bounded | runaway,
                 parameters=_at_bound(problem, now.parameters, runaway),
             )
-    em = _Map(problem, now.grid, now.bounded)
-    point = _packed(problem, now)
-    image, objective = em(point)
-    moved = np.abs(image - point)[: np.prod(problem.shape)].reshape(problem.shape)
-    return Fit(now, settled, objective, moved.max(axis=1), em.gradient)
+    moved = np.where(problem.assignment.used(), np.abs(em.change), 0.0).max(axis=1)
+    return Fit(now, settled, moved, em.gradient)
 
 
 class _Map:
     """One EM cycle with parameter expansion, as a map of flat vectors.
 
-    Keeps the gradient that its last call met on the way.
+    Keeps the gradient that its last call met on the way, and how far it moved the parameters.
     """
 
     def __init__(self, problem: Problem, theta: FloatArray, bounded: BoolArray) -> None:
         self.problem, self.theta, self.bounded = problem, theta, bounded
         self.gradient = np.zeros(problem.shape)
+        self.change = np.zeros(problem.shape)
         self.gradient_per_person = np.inf
         self.n_persons = float(problem.blocks.weight().sum())
 
@@ -198,7 +193,13 @@ class _Map:
             return np.full_like(point, np.nan), -np.inf
         parameters = _within(problem, parameters)
         log_weights = problem.population.log_weights(vector, self.theta)
-        tables = Tables.of(problem.assignment, parameters, self.theta, log_weights)
+        tables = Tables.of(
+            problem.assignment,
+            parameters,
+            self.theta,
+            log_weights,
+            complete=problem.blocks.complete,
+        )
         expected = e_step(problem.blocks, tables)
         step = m_step(problem, parameters, self.theta, expected)
         self._record(parameters, step.gradient)
@@ -209,6 +210,7 @@ class _Map:
         better = step.parameters
         if problem.population.kind == "normal" and problem.structure.movable:
             better, vector = expand(problem, better, vector, self.theta, expected.mass)
+        self.change = better - parameters
         return np.concatenate([_filled(better), vector]), objective
 
     def _record(self, parameters: FloatArray, gradient: FloatArray) -> None:

@@ -34,7 +34,8 @@ import scipy.sparse as sp
 
 from irtkit.arrays import FloatArray, to_numpy
 from irtkit.estimation.blocks import Block, Blocks, Indicators
-from irtkit.models import Assignment, DivideByTotal
+from irtkit.models import Assignment, DivideByTotal, Family
+from irtkit.models.assignment import Places
 from irtkit.threads import spread
 
 NEGLIGIBLE = 28.0  # nats below the peak of a posterior
@@ -50,8 +51,10 @@ class Tables:
     theta : array, shape (Q,)
     log_weights : array, shape (G, Q)
         Log-weights of the nodes in each group; their exponentials sum to one.
-    base : array, shape (Q, I)
-        Log-probability of each item's first category.
+    base : array, shape (Q, I), or None
+        Log-probability of each item's first category; None if nobody left an item out.
+    base_total : array, shape (Q,)
+        Its sum over the items.
     scores : array, shape (K - 1, I, 2), or None
         s and t of the categories above the first, if all items are divide-by-total models.
     contrasts : tuple of array, each of shape (Q, I)
@@ -60,7 +63,8 @@ class Tables:
 
     theta: FloatArray
     log_weights: FloatArray
-    base: FloatArray
+    base: FloatArray | None
+    base_total: FloatArray
     scores: FloatArray | None
     contrasts: tuple[FloatArray, ...]
 
@@ -71,20 +75,48 @@ class Tables:
         parameters: FloatArray,
         theta: FloatArray,
         log_weights: FloatArray,
+        *,
+        complete: bool = False,
     ) -> Tables:
-        """Evaluate parameters (I, D) at the nodes; log-weights (Q,) or (G, Q)."""
-        log_prob = assignment.log_prob(parameters, theta)  # (Q, I, K)
-        base = np.ascontiguousarray(log_prob[:, :, 0])
+        """Evaluate parameters (I, D) at the nodes; log-weights (Q,) or (G, Q).
+
+        With `complete` answers only sums over the items are kept of what has them.
+        """
         log_weights = np.atleast_2d(log_weights)
         if assignment.linear:
             scores = linear_scores(assignment, parameters)
-            return cls(theta, log_weights, base, scores, ())
+            base, base_total = _linear_base(assignment, parameters, theta, complete)
+            return cls(theta, log_weights, base, base_total, scores, ())
+        log_prob = assignment.log_prob(parameters, theta)  # (Q, I, K)
+        base = np.ascontiguousarray(log_prob[:, :, 0])
         with np.errstate(invalid="ignore"):
             contrasts = tuple(
                 np.where(np.isneginf(log_prob[:, :, k]), 0.0, log_prob[:, :, k] - base)
                 for k in range(1, log_prob.shape[2])
             )
-        return cls(theta, log_weights, base, None, contrasts)
+        return cls(theta, log_weights, base, base.sum(axis=1), None, contrasts)
+
+
+def _linear_base(
+    assignment: Assignment, parameters: FloatArray, theta: FloatArray, complete: bool
+) -> tuple[FloatArray | None, FloatArray]:
+    """Log-probability of the first category (Q, I), if needed, and its sum over the items."""
+    base = None if complete else np.empty((len(theta), assignment.n_items))
+
+    def add(tasks: Sequence[tuple[Family, Places]]) -> FloatArray:
+        total = np.zeros(len(theta))
+        for family, places in tasks:
+            assert isinstance(family.model, DivideByTotal)
+            part = parameters[places, : family.n_parameters]
+            values = family.model.log_total(part, theta[:, None])
+            total -= values.sum(axis=1)
+            if base is not None:
+                base[:, places] = -values
+        return total
+
+    tasks = list(assignment.tasks(len(theta)))
+    worth = len(theta) * assignment.n_items > WORTH_THREADS
+    return base, np.sum(spread(add, tasks, worth), axis=0)
 
 
 def linear_scores(assignment: Assignment, parameters: FloatArray) -> FloatArray:
@@ -141,7 +173,8 @@ class Posterior:
         Which nodes; call their number W.
     density : array, shape (W, B)
         Each column sums to `total`.
-    total : array, shape (B,)
+    total, mean : array, shape (B,)
+        The mean is that of theta.
     log_marginal : array, shape (B,)
         Log marginal likelihood of each person (nats).
     """
@@ -150,6 +183,7 @@ class Posterior:
     window: slice
     density: Any
     total: Any
+    mean: Any
     log_marginal: Any
 
     def normalised(self) -> Any:
@@ -157,8 +191,14 @@ class Posterior:
         return self.density / self.total
 
 
-def posterior(blocks: Blocks, block: Block, tables: Tables) -> tuple[Posterior, Indicators]:
-    """Compute the posteriors of one block's persons, with its indicators."""
+def posterior(
+    blocks: Blocks, block: Block, tables: Tables, *, intercepts: bool = True
+) -> tuple[Posterior, Indicators]:
+    """Compute the posteriors of one block's persons, with its indicators.
+
+    Without `intercepts`, which no posterior depends on, `log_marginal` lacks the sum of t over
+    the chosen categories of divide-by-total models.
+    """
     xp = blocks.backend.namespace()
     indicators = blocks.indicators(block)
     whole = slice(0, tables.theta.shape[0])
@@ -166,7 +206,7 @@ def posterior(blocks: Blocks, block: Block, tables: Tables) -> tuple[Posterior, 
     if tables.scores is not None:
         sums = 0.0
         for k, chosen in enumerate(indicators.chosen):
-            sums = sums + chosen @ tables.scores[k]  # (B, 2)
+            sums = sums + chosen @ tables.scores[k][:, : 1 + intercepts]  # (B, 1 or 2)
     key = (block.number, whole.stop, float(tables.theta[0]))
     window = blocks.windows.get(key, whole)
     while True:
@@ -181,12 +221,14 @@ def posterior(blocks: Blocks, block: Block, tables: Tables) -> tuple[Posterior, 
     if window == whole:
         blocks.windows[key] = _narrowest(joint, peak, xp)
     joint -= peak
-    density = xp.exp(joint)
-    total = xp.sum(density, axis=0)  # (B,)
+    density = xp.exp(joint) if xp is not np else np.exp(joint, out=joint)
+    theta = tables.theta[window]
+    total, mean = xp.stack([xp.ones_like(theta), theta]) @ density  # (B,) twice
+    mean = mean / total
     log_marginal = peak + xp.log(total)
-    if sums is not None:
+    if sums is not None and intercepts:
         log_marginal = log_marginal + sums[:, 1]
-    return Posterior(block, window, density, total, log_marginal), indicators
+    return Posterior(block, window, density, total, mean, log_marginal), indicators
 
 
 def _joint(
@@ -195,7 +237,7 @@ def _joint(
     """Log of likelihood times weight at the window's nodes, shape (W, B)."""
     log_weights = tables.log_weights[group][window]
     if indicators.answered is None:
-        log_weights = log_weights + tables.base[window].sum(axis=1)
+        log_weights = log_weights + tables.base_total[window]
     if sums is not None:
         joint = tables.theta[window][:, None] * sums[:, 0]
     else:
@@ -251,7 +293,7 @@ def e_step(blocks: Blocks, tables: Tables) -> Expected:
     whole = parts[0]
     for part in parts[1:]:
         whole.add(part)
-    return whole.expected()
+    return whole.expected(blocks, there)
 
 
 def _moved(tables: Tables, blocks: Blocks) -> Tables:
@@ -262,7 +304,8 @@ def _moved(tables: Tables, blocks: Blocks) -> Tables:
     return Tables(
         move(tables.theta),
         move(tables.log_weights),
-        move(tables.base),
+        None if tables.base is None else move(tables.base),
+        move(tables.base_total),
         None if tables.scores is None else move(tables.scores),
         tuple(move(contrast) for contrast in tables.contrasts),
     )
@@ -273,14 +316,14 @@ class _Sums:
 
     def __init__(self, blocks: Blocks, tables: Tables) -> None:
         array = blocks.backend.array
-        n_nodes, n_items = tables.base.shape
+        n_nodes, n_items = tables.theta.shape[0], blocks.n_items
         n_above = blocks.blocks[0].n_categories - 1
         self.log_likelihood = 0.0
         self.mass = array(np.zeros(tuple(tables.log_weights.shape)))
         self.shared = array(np.zeros(n_nodes))  # of persons who answered everything
         self.answered: Any = None
         self.linear = tables.scores is not None
-        shape = (n_above, n_items, 2) if self.linear else (n_above, n_nodes, n_items)
+        shape = (n_above, n_items) if self.linear else (n_above, n_nodes, n_items)
         self.counts = array(np.zeros(shape))
         self.zeros = lambda: array(np.zeros((n_nodes, n_items)))
 
@@ -293,8 +336,13 @@ class _Sums:
         if other.answered is not None:
             self.answered = other.answered + (0.0 if self.answered is None else self.answered)
 
-    def expected(self) -> Expected:
+    def expected(self, blocks: Blocks, tables: Tables) -> Expected:
         """Return the sums as NumPy arrays."""
+        total = None
+        if tables.scores is not None:
+            total = blocks.totals()
+            self.log_likelihood += float((tables.scores[:, :, 1] * total).sum())
+            total = to_numpy(total)
         answered = to_numpy(self.shared)[:, None]  # (Q, 1)
         if self.answered is not None:
             answered = answered + to_numpy(self.answered)  # (Q, I)
@@ -303,27 +351,25 @@ class _Sums:
             log_likelihood=float(self.log_likelihood),
             mass=to_numpy(self.mass),
             answered=answered,
-            first=counts[:, :, 0] if self.linear else None,
-            total=counts[:, :, 1] if self.linear else None,
+            first=counts if self.linear else None,
+            total=total,
             counts=() if self.linear else tuple(counts),
         )
 
 
 def _accumulated(blocks: Blocks, tables: Tables, share: Sequence[Block]) -> _Sums:
-    xp = blocks.backend.namespace()
     sums = _Sums(blocks, tables)
     for block in share:
-        found, indicators = posterior(blocks, block, tables)
+        found, indicators = posterior(blocks, block, tables, intercepts=False)
         window, density = found.window, found.density
         sums.log_likelihood += float(block.weights @ found.log_marginal)
         scale = block.weights / found.total  # (B,)
         here = density @ scale  # (W,)
         sums.mass[block.group, window] += here
         if tables.scores is not None:
-            theta = (tables.theta[window] @ density) * scale  # (B,), weighted
-            both = xp.stack([theta, block.weights], axis=1)  # (B, 2)
+            theta = found.mean * block.weights  # (B,)
             for k, chosen in enumerate(indicators.chosen):
-                sums.counts[k] += chosen.T @ both
+                sums.counts[k] += (chosen.T @ theta[:, None])[:, 0]
         if indicators.answered is None:
             sums.shared[window] += here
             if tables.scores is not None:
@@ -360,6 +406,17 @@ def log_likelihoods(blocks: Blocks, tables: Tables) -> FloatArray:
     return values
 
 
+def linear_sums(blocks: Blocks, tables: Tables) -> FloatArray:
+    """Sum of the scores s of each person's answers to divide-by-total items, shape (P,)."""
+    there = _moved(tables, blocks)
+    values = np.empty(blocks.n_persons)
+    for block in blocks:
+        chosen = blocks.indicators(block).chosen
+        sums = sum(part @ there.scores[k][:, :1] for k, part in enumerate(chosen))
+        values[block.rows] = to_numpy(sums)[:, 0]
+    return values
+
+
 def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
     """Posterior mean of theta for each person, shape (P,)."""
     there = _moved(tables, blocks)
@@ -368,8 +425,7 @@ def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
     def fill(share: Sequence[Block]) -> None:
         for block in share:
             found, _ = posterior(blocks, block, there)
-            mean = (there.theta[found.window] @ found.density) / found.total
-            values[block.rows] = to_numpy(mean)
+            values[block.rows] = to_numpy(found.mean)
 
     spread(fill, blocks.blocks, blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS)
     return values

@@ -16,7 +16,7 @@ Liu, C., Rubin, D. B., & Wu, Y. N. (1998). Parameter expansion to accelerate EM:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,7 +31,6 @@ from irtkit.models import Assignment, DivideByTotal, Family
 from irtkit.models.assignment import Places
 from irtkit.threads import spread
 
-ITEM_CHUNK_CELLS = 60_000
 WORTH_THREADS = 150_000  # cells of nodes times items
 NEWTON_STEPS = 2
 LONGEST_NEWTON_STEP = 1.0
@@ -95,7 +94,7 @@ def derivatives(
             found = _family(family, places, parameters[places, size], theta, expected)
             value[places], gradient[places, size], information[places, size, size] = found
 
-    tasks = list(_tasks(problem.assignment, len(theta)))
+    tasks = list(problem.assignment.tasks(len(theta)))
     spread(fill, tasks, len(theta) * n_items > WORTH_THREADS)
     prior = problem.priors.log_density(problem.assignment, parameters)
     return value + prior[0], gradient + prior[1], information + prior[2]
@@ -113,17 +112,6 @@ def _alive(theta: FloatArray, expected: Expected) -> tuple[FloatArray, Expected]
         answered=expected.answered[part],
         counts=tuple(counts[part] for counts in expected.counts),
     )
-
-
-def _tasks(assignment: Assignment, n_nodes: int) -> Iterator[tuple[Family, Places]]:
-    """Cut each family into groups of items whose tables fit the cache."""
-    for family in assignment.families:
-        width = max(1, ITEM_CHUNK_CELLS // (n_nodes * (family.n_categories - 1)))
-        whole = isinstance(family.places, slice)
-        n_items = assignment.n_items if whole else len(family.places)  # type: ignore[arg-type]
-        for start in range(0, n_items, width):
-            part = slice(start, min(start + width, n_items))
-            yield family, part if whole else family.places[part]  # type: ignore[index]
 
 
 def _family(

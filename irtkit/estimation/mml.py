@@ -27,11 +27,11 @@ from irtkit.estimation.calibration import (
 )
 from irtkit.estimation.cycles import Checkpoint, Fit, Progress, begin, iterate
 from irtkit.estimation.design import check_connected, first_component
-from irtkit.estimation.em import Tables, posterior_means
+from irtkit.estimation.em import Tables, linear_sums, posterior_means
 from irtkit.estimation.m_step import Problem
 from irtkit.estimation.method import MML
 from irtkit.estimation.population import Population
-from irtkit.estimation.result import finished
+from irtkit.estimation.result import checked_log_likelihood, finished
 from irtkit.estimation.structure import Fixed, Structure
 from irtkit.latent import Normal
 from irtkit.models import Assignment, ItemModel, SlopeRule, ThreePL, TwoPL
@@ -88,7 +88,8 @@ def calibrate(
     with one_thread_a_core():
         setup = prepared(responses, model, method)
         problem = setup.problem
-        fingerprint = _fingerprint(responses, problem, method)
+        watched = resume is not None or progress is not None
+        fingerprint = _fingerprint(responses, problem, method) if watched else ""
         if resume is not None and resume.problem != fingerprint:
             raise ModelError(
                 "The checkpoint belongs to other answers, models or options, so the estimation "
@@ -120,6 +121,8 @@ class Setup:
     counts : array, shape (I, K)
         Weighted count of each category, of the usable items.
     problem : Problem
+    start : array, shape (I, D)
+        Rough parameters.
     states : list of str
         Of all items: ok, constant, unanswered, or an empty category.
     """
@@ -127,6 +130,7 @@ class Setup:
     chosen: Responses
     counts: FloatArray
     problem: Problem
+    start: FloatArray
     states: list[str]
 
 
@@ -154,13 +158,19 @@ def prepared(
     groups = np.zeros(chosen.n_persons, dtype=np.int64)
     rows = Rows(chosen.codes, chosen.weights, groups).collapsed(n_categories)
     population = Population(method.latent)
-    blocks = Blocks.of(rows.codes, rows.weights, n_categories, backend=method.place())
+    blocks = Blocks.of(
+        rows.codes,
+        rows.weights,
+        n_categories,
+        backend=method.place(),
+        packed=assignment.linear,
+    )
     problem = Problem(blocks, assignment, structure, method.priors, population, method.slope_bound)
     counts = counts[usable]
+    start = _rough_start(assignment, first_component(chosen, counts), counts)
     if len(rows.weights) >= SORTED_FROM and isinstance(rows.codes, np.ndarray):
-        rough = _rough_start(assignment, chosen, counts)
-        problem = replace(problem, blocks=_sorted(problem, rows, rough))
-    return Setup(chosen, counts, problem, states)
+        problem = replace(problem, blocks=_sorted(problem, rows, start))
+    return Setup(chosen, counts, problem, start, states)
 
 
 def _models(responses: Responses, model: ItemModel | Mapping[str, ItemModel]) -> list[ItemModel]:
@@ -264,9 +274,8 @@ def anchored(calibration: Calibration, items: tuple[str, ...]) -> tuple[Fixed, .
     )
 
 
-def _rough_start(assignment: Assignment, chosen: Responses, counts: FloatArray) -> FloatArray:
+def _rough_start(assignment: Assignment, loading: FloatArray, counts: FloatArray) -> FloatArray:
     """Start values from shares and loadings on the first principal component, (I, D)."""
-    loading = first_component(chosen, counts)
     loading = np.clip(loading, -LARGEST_START_LOADING, LARGEST_START_LOADING)
     slope = 1.7 * loading / np.sqrt(1.0 - loading**2)  # (I,)
     slope = np.where(slope < 0, -1.0, 1.0) * np.clip(np.abs(slope), 0.3, None)
@@ -285,8 +294,14 @@ def _rough_start(assignment: Assignment, chosen: Responses, counts: FloatArray) 
 def _sorted(problem: Problem, rows: Rows, start: FloatArray) -> Blocks:
     """Blocks of persons with similar abilities, as the start values see them."""
     theta = Normal().nodes().theta
-    tables = Tables.of(problem.assignment, start, theta, Normal().log_weights(theta))
-    order = np.argsort(posterior_means(problem.blocks, tables), kind="stable")
+    weights = Normal().log_weights(theta)
+    complete = problem.blocks.complete
+    tables = Tables.of(problem.assignment, start, theta, weights, complete=complete)
+    if complete and tables.scores is not None:
+        place = linear_sums(problem.blocks, tables)  # abilities rise with them
+    else:
+        place = posterior_means(problem.blocks, tables)
+    order = np.argsort(place, kind="stable")
     return Blocks.of(
         rows.codes,
         rows.weights,
@@ -294,13 +309,14 @@ def _sorted(problem: Problem, rows: Rows, start: FloatArray) -> Blocks:
         groups=rows.groups,
         order=order,
         backend=problem.blocks.backend,
+        packed=problem.assignment.linear,
     )
 
 
 def _start(setup: Setup, nested: tuple[Fit, Problem] | None) -> FloatArray:
     problem = setup.problem
     if nested is None:
-        start = _rough_start(problem.assignment, setup.chosen, setup.counts)
+        start = setup.start
     else:
         start = np.full(problem.shape, np.nan)
         shares = setup.counts / setup.counts.sum(axis=1, keepdims=True)
@@ -329,15 +345,16 @@ def _nested_fit(setup: Setup, method: MML) -> tuple[Fit, Problem]:
     nested = replace(
         problem, assignment=plain, structure=Structure.of(plain, setup.chosen.items, kept)
     )
-    start = nested.structure.obeyed(_rough_start(plain, setup.chosen, setup.counts))
+    rough = _rough_start(plain, first_component(setup.chosen, setup.counts), setup.counts)
+    start = nested.structure.obeyed(rough)
     return iterate(nested, begin(nested, start, ""), method, None), nested
 
 
 def _comparison(calibration: Calibration, nested: tuple[Fit, Problem]) -> str:
     """Say whether the asymptotes are worth their parameters."""
     fit, problem = nested
-    prior = problem.priors.log_density(problem.assignment, fit.checkpoint.parameters)[0].sum()
-    gain = calibration.log_likelihood - (fit.objective - float(prior))
+    plain, _ = checked_log_likelihood(problem, fit.checkpoint)
+    gain = calibration.log_likelihood - plain
     extra = calibration.n_parameters - problem.structure.n_free
     name = calibration.assignment.name
     better = 2.0 * gain > 2.0 * extra
@@ -348,7 +365,7 @@ def _comparison(calibration: Calibration, nested: tuple[Fit, Problem]) -> str:
     )
     return (
         f"{verdict}: its log-likelihood is {abs(gain):.3f} {'higher' if gain >= 0 else 'lower'} "
-        f"({calibration.log_likelihood:.3f} against {fit.objective - float(prior):.3f}) with "
+        f"({calibration.log_likelihood:.3f} against {plain:.3f}) with "
         f"{extra} more parameters."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from irtkit.arrays import BoolArray, FloatArray
+from irtkit.arrays import BoolArray, FloatArray, to_numpy
 from irtkit.errors import count, listing, shown
 from irtkit.estimation.calibration import (
     DUPLICATE,
@@ -15,7 +15,7 @@ from irtkit.estimation.calibration import (
     Calibration,
     Convergence,
 )
-from irtkit.estimation.cycles import AT_BOUND, Fit
+from irtkit.estimation.cycles import AT_BOUND, Checkpoint, Fit
 from irtkit.estimation.design import duplicates
 from irtkit.estimation.em import Tables, log_likelihoods
 from irtkit.estimation.m_step import Problem
@@ -54,7 +54,7 @@ def finished(
     checkpoint = fit.checkpoint
     parameters = np.array(checkpoint.parameters)
     log_prior = float(problem.priors.log_density(problem.assignment, parameters)[0].sum())
-    change = _quadrature_change(problem, fit)
+    log_likelihood, change = checked_log_likelihood(problem, checkpoint)
     uncertainty = Uncertainty(np.full((*problem.shape, problem.shape[1]), np.nan), "", ())
     if method.standard_errors is not None and fit.converged:
         uncertainty = covariance(problem, fit, method)
@@ -75,7 +75,7 @@ def finished(
         covariance=_scattered(blocks, every, responses.n_items),
         states=tuple(states),
         latent=latent,
-        log_likelihood=fit.objective - log_prior,
+        log_likelihood=log_likelihood,
         log_prior=log_prior,
         n_parameters=n_free(problem, fit),
         n_persons=float(chosen.weights.sum()),
@@ -203,32 +203,39 @@ def _record(
     )
 
 
-def _quadrature_change(problem: Problem, fit: Fit) -> float:
-    """Change of the log-likelihood when the spacing of the nodes is halved.
+def checked_log_likelihood(problem: Problem, checkpoint: Checkpoint) -> tuple[float, float]:
+    """Log-likelihood, and how it changes when the spacing of the nodes is halved.
 
     The finer rule is the mean of the one at the nodes and the one at their midpoints, so only the
     midpoints are new. A histogram has no other nodes than its own.
     """
-    population, checkpoint = problem.population, fit.checkpoint
-    if population.kind == "histogram":
-        return 0.0
-    grid = checkpoint.grid
-    middle = 0.5 * (grid[1:] + grid[:-1])
-    values, totals = [], []
-    for theta in (grid, middle):
-        weights = population.log_weights(checkpoint.population, theta)
-        tables = Tables.of(problem.assignment, checkpoint.parameters, theta, weights)
-        values.append(log_likelihoods(problem.blocks, tables))
-        totals.append(_density_sum(population.moments(checkpoint.population), theta))
-    persons = np.empty(problem.blocks.n_persons, dtype=np.int64)
+    population, grid = problem.population, checkpoint.grid
+    moments = population.moments(checkpoint.population)
+    group = np.empty(problem.blocks.n_persons, dtype=np.int64)
     weight = np.empty(problem.blocks.n_persons)
     for block in problem.blocks:
-        persons[block.rows] = block.group
-        weight[block.rows] = np.asarray(block.weights)
-    shares = np.log([np.asarray(total)[persons] for total in totals])
-    fine = np.logaddexp(values[0] + shares[0], values[1] + shares[1])
-    fine -= np.logaddexp(shares[0], shares[1])
-    return abs(float(weight @ (fine - values[0])))
+        group[block.rows] = block.group
+        weight[block.rows] = to_numpy(block.weights)
+
+    def at(theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        log_weights = population.log_weights(checkpoint.population, theta)
+        tables = Tables.of(
+            problem.assignment,
+            checkpoint.parameters,
+            theta,
+            log_weights,
+            complete=problem.blocks.complete,
+        )
+        share = np.log(_density_sum(moments, theta))[group]
+        return log_likelihoods(problem.blocks, tables), share
+
+    coarse, share = at(grid)
+    log_likelihood = float(weight @ coarse)
+    if population.kind == "histogram":
+        return log_likelihood, 0.0
+    middle, other = at(0.5 * (grid[1:] + grid[:-1]))
+    fine = np.logaddexp(coarse + share, middle + other) - np.logaddexp(share, other)
+    return log_likelihood, abs(float(weight @ (fine - coarse)))
 
 
 def _density_sum(moments: list[tuple[float, float]], theta: FloatArray) -> list[float]:

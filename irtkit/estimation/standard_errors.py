@@ -215,7 +215,7 @@ class _Residuals:
         array, shape (B, I, D0)
         """
         if values.shape[-2] == 3:  # right or wrong: no look-up needed
-            found = blocks.indicators(block)
+            found = blocks.unpacked(block)
             right = _dense(found.chosen[0])[:, :, None]  # (B, I, 1)
             step = values[..., 1, :] - values[..., 0, :]
             if found.answered is None:

@@ -7,7 +7,7 @@ that an item does not have get log-probability minus infinity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from irtkit.models.divide_by_total import DivideByTotal
 from irtkit.models.item_model import ItemModel
 
 Places = slice | IntArray
+CHUNK_CELLS = 60_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,17 @@ class Assignment:
     def name(self) -> str:
         """The model's name, or all names if there are several."""
         return "+".join(sorted({family.model.name for family in self.families}))
+
+    def tasks(self, n_nodes: int) -> Iterator[tuple[Family, Places]]:
+        """Cut each family into groups of items whose tables at the nodes fit the cache."""
+        for family in self.families:
+            width = max(1, CHUNK_CELLS // (n_nodes * (family.n_categories - 1)))
+            if isinstance(family.places, slice):
+                for start in range(0, self.n_items, width):
+                    yield family, slice(start, min(start + width, self.n_items))
+            else:
+                for start in range(0, len(family.places), width):
+                    yield family, family.places[start : start + width]
 
     def at(self, places: Sequence[int] | IntArray) -> Assignment:
         """Return the assignment of some items."""

@@ -76,6 +76,20 @@ class DivideByTotal(ItemModel):
         z = np.concatenate([np.zeros((*z.shape[:-1], 1)), z], axis=-1)  # (..., K)
         return z - logsumexp(z)[..., None]
 
+    def log_total(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
+        """Log of the denominator, minus the log-probability of the first category.
+
+        Parameters (..., D), theta (...) -> (...), to 1e-16 absolutely rather than relatively.
+        """
+        s, t = self.scores(parameters)
+        if s.shape[-1] > 1:
+            return -self.log_prob(parameters, theta)[..., 0]
+        z = s[..., 0] * theta
+        z += t[..., 0]
+        tail = np.exp(-np.abs(z))
+        tail += 1.0
+        return np.log(tail, out=tail) + np.maximum(z, 0.0, out=z)
+
     def gradient(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Derivative of `log_prob` by each parameter, shape (..., K, D)."""
         chance = np.exp(self.log_prob(parameters, theta))  # (..., K)
@@ -164,10 +178,11 @@ def _two_categories(
     z = np.multiply.outer(powers[1], slope)  # (Q, I)
     z += intercept
     tail = np.exp(-np.abs(z))  # of the less likely answer, never rounded to nothing
-    log_total = np.log1p(tail)
+    whole = 1.0 + tail
+    log_total = np.log(whole)
     log_total += np.maximum(z, 0.0)
     value = _node_sum(answered, log_total)  # (I,)
-    large = 1.0 / (1.0 + tail)
+    large = np.divide(1.0, whole, out=whole)
     right = np.where(z > 0, large, tail * large)  # (Q, I)
     tail *= large
     tail *= large  # P (1 - P)
