@@ -11,12 +11,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from benchmarks.quiet import wait_until_quiet
 
 RIVALS = ("mirt==1.2.0", "girth==0.8.0")
 ROOT = Path(__file__).absolute().parents[1]
@@ -26,9 +27,6 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
-
-
-PAUSE = 0.3  # seconds; threads of the tool before may spin so long for work that never comes
 
 
 class WorkerError(Exception):
@@ -89,7 +87,7 @@ class Worker:
         WorkerError
             If the tool failed or its process died.
         """
-        time.sleep(PAUSE)
+        wait_until_quiet()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -31,11 +31,11 @@ from scipy.optimize import least_squares
 from irtkit.arrays import FloatArray
 from irtkit.errors import ModelError, count, listing, nearest, shown
 from irtkit.estimation.calibration import OK, Calibration, restricted
-from irtkit.models import Assignment, Nominal, SlopeRule
+from irtkit.models import Nominal, SlopeRule
 
 METHODS = ("mean_sigma", "haebara", "stocking_lord")
 FEWEST_ITEMS = 2
-TOLERANCE = 1e-14  # relative, of the criterion and of its constants
+TIGHT = 1e-14  # relative, of the criterion and of its constants
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,31 +72,18 @@ class Linking:
         nominal items have none, and the slope of their last category, per step. `distance` sees
         all parameters: the root of the item's part in the criterion of Haebara.
         """
-        columns: dict[str, FloatArray] = {}
-        for name, of in (("discrimination", _slopes), ("difficulty", _first_difficulty)):
-            before, after = of(self.reference), of(self.moved)
-            columns[f"{name}_reference"] = before
-            columns[f"{name}_linked"] = after
-            columns[f"{name}_difference"] = after - before
-        columns["distance"] = self._distance()
-        return pd.DataFrame(columns, index=pd.Index(self.items, name="item"))
-
-    def _distance(self) -> FloatArray:
+        index = pd.Index(self.items, name="item")
+        before, after = (
+            pd.DataFrame({"discrimination": c.slopes, "difficulty": _difficulties(c)[:, 0]}, index)
+            for c in (self.reference, self.moved)
+        )
+        sides = [before.add_suffix("_reference"), after.add_suffix("_linked")]
+        table = pd.concat([*sides, (after - before).add_suffix("_difference")], axis=1)
         nodes = self.reference.nodes()
-        gap = np.exp(self.moved.log_prob(nodes.theta)) - np.exp(
-            self.reference.log_prob(nodes.theta)
-        )  # (Q, I, K)
-        return np.sqrt(np.exp(nodes.log_weights) @ (gap**2).sum(axis=2))
-
-
-def _slopes(calibration: Calibration) -> FloatArray:
-    return calibration.slopes
-
-
-def _first_difficulty(calibration: Calibration) -> FloatArray:
-    difficulties = _difficulties(calibration)
-    missing = np.full((len(difficulties), 1), np.nan)
-    return np.concatenate([difficulties, missing], axis=1)[:, 0]
+        gap = np.exp(self.moved.log_prob(nodes.theta))  # (Q, I, K)
+        gap -= np.exp(self.reference.log_prob(nodes.theta))
+        distance = np.sqrt(np.exp(nodes.log_weights) @ (gap**2).sum(axis=2))  # (I,)
+        return table.assign(distance=distance)
 
 
 def link(
@@ -121,11 +108,11 @@ def link(
 
         where P and E are the reference's, the starred ones the linked new calibration's, and
         theta and w the nodes and weights of the reference's ability distribution. Both criteria
-        look from the reference's side only; exchanging the calibrations is not exactly the
-        inverse line. Summing over categories counts a right-or-wrong item twice.
+        look from the reference's side only: exchanging the calibrations does not quite invert
+        the line.
     items : iterable of str, optional
-        Common items to use; by default all that both calibrated, with the same model, number of
-        categories and key, in state "ok".
+        Common items to use; by default all that are "ok" in both calibrations, with the same
+        model, number of categories and key.
 
     Returns
     -------
@@ -139,15 +126,12 @@ def link(
         not suit the model.
     """
     if method not in METHODS:
-        raise ModelError(
-            f"Unknown linking method {shown(method)}: {listing(METHODS)}."
-            f"{nearest(method, METHODS)}"
-        )
-    used = _common(new, reference) if items is None else _checked(new, reference, tuple(items))
+        known = f"{listing(METHODS)}.{nearest(method, METHODS)}"
+        raise ModelError(f"Unknown linking method {shown(method)}: {known}")
+    used = _common_items(new, reference, None if items is None else tuple(items))
     parts = _part(new, used), _part(reference, used)
     if method == "mean_sigma":
-        slope, constant = _mean_sigma(*parts)
-        loss = math.nan
+        slope, constant, loss = *_mean_sigma(*parts), math.nan
     else:
         slope, constant, loss = _nearest_curves(method, *parts)
     moved = _moved(parts[0], slope, constant)
@@ -158,7 +142,7 @@ def linked(calibration: Calibration, linking: Linking) -> Calibration:
     """Return a calibration on the scale of the linking's reference.
 
     Parameters, their covariance and the ability distribution move; every probability stays. A and
-    B are taken as known, so the standard errors leave out what is uncertain about the line.
+    B are taken as known, so the standard errors leave out how uncertain these two are.
 
     Parameters
     ----------
@@ -171,94 +155,60 @@ def linked(calibration: Calibration, linking: Linking) -> Calibration:
     ModelError
         If the model fixes slopes at 1 and the linking would change them.
     """
-    if _unit(calibration.assignment) and linking.slope != 1.0:
+    if _unit(calibration) and linking.slope != 1.0:
         raise ModelError(
-            f"The {calibration.assignment.name} model has slope 1 for every item, which a linking "
-            f"with A = {linking.slope:.4g} would change. Link calibrations of the same model."
+            f"Items of the {calibration.assignment.name} model have slope 1, which a linking with "
+            f"A = {linking.slope:.4g} would change. Link calibrations of the same model."
         )
     note = (
         f"Linked to the scale of another calibration: theta = {linking.slope:.6g} times the "
-        f"original theta {'-' if linking.constant < 0 else '+'} {abs(linking.constant):.6g}, by "
-        f"{linking.method} over {count(len(linking.items), 'common item')}. Probabilities are "
-        "unchanged; standard errors take these two numbers as known."
+        f"original theta {'-' if linking.constant < 0 else '+'} {abs(linking.constant):.6g} "
+        f"({linking.method}, {count(len(linking.items), 'common item')}). Probabilities are "
+        "unchanged; standard errors take the two numbers as known."
     )
     moved = _moved(calibration, linking.slope, linking.constant)
     return replace(moved, notes=(*calibration.notes, note))
 
 
-def _common(new: Calibration, reference: Calibration) -> tuple[str, ...]:
-    """Items that both calibrated alike, in the reference's order."""
-    shared = [item for item in reference.items if item in set(new.items)]
-    obstacles = {item: _obstacle(new, reference, item) for item in shared}
-    used = tuple(item for item in shared if not obstacles[item])
+def _common_items(
+    new: Calibration, reference: Calibration, named: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """The items to link by: those that the user named, or all that can."""
+    keyed = new.key is not None and reference.key is not None
+    before, after = _kinds(new, keyed), _kinds(reference, keyed)
+    shared = [item for item in reference.items if item in before]
+    obstacles = {
+        item: f"{before[item]} in the new calibration, {after[item]} in the reference"
+        for item in shared
+        if before[item] != after[item] or not after[item].endswith(f"({OK})")
+    }
+    used = tuple(dict.fromkeys(named or [item for item in shared if item not in obstacles]))
+    unknown = [item for item in used if item not in shared]
+    if unknown:
+        hint = nearest(unknown[0], shared)
+        raise ModelError(f"Not in both calibrations: {listing(unknown)}.{hint}")
+    told = [f"Item {shown(item)}: {why}." for item, why in obstacles.items()]
+    wrong = [item for item in used if item in obstacles]
+    if wrong:
+        raise ModelError(f"Cannot link by {shown(wrong[0])}: {obstacles[wrong[0]]}.")
     if len(used) < FEWEST_ITEMS:
-        left_out = [f"{shown(item)} ({why})" for item, why in obstacles.items() if why]
-        raise ModelError(_too_few(used) + _left_out(left_out))
+        raise ModelError(
+            f"{count(len(used), 'item')} to link by{': ' if used else ''}{listing(used)}. At least "
+            f"{FEWEST_ITEMS} are needed, or the scale rests on the errors of one item."
+            f"{' Not usable: ' + told[0] if told else ''}"
+        )
     return used
 
 
-def _left_out(reasons: list[str]) -> str:
-    if not reasons:
-        return " Both calibrations should name the same item alike."
-    more = f" and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-    return f" In both, but not usable: {', '.join(reasons[:5])}{more}."
-
-
-def _too_few(used: tuple[str, ...]) -> str:
-    found = f"{count(len(used), 'common item')}{': ' if used else ''}{listing(used)}"
-    return (
-        f"The calibrations share {found}. At least {FEWEST_ITEMS} are needed, because the scale "
-        "would rest on the errors of a single item."
-    )
-
-
-def _checked(new: Calibration, reference: Calibration, items: tuple[str, ...]) -> tuple[str, ...]:
-    """Named items, after refusing what cannot link."""
-    for calibration, name in ((new, "new"), (reference, "reference")):
-        unknown = [item for item in items if item not in set(calibration.items)]
-        if unknown:
-            raise ModelError(
-                f"{count(len(unknown), 'item')} to link by not in the {name} calibration: "
-                f"{listing(unknown)}.{nearest(unknown[0], calibration.items)}"
-            )
-    twice = sorted({item for item in items if items.count(item) > 1})
-    if twice:
-        raise ModelError(f"Items to link by are named more than once: {listing(twice)}.")
-    for item in items:
-        why = _mismatch(new, reference, item)
-        if why:
-            raise ModelError(f"Item {shown(item)} cannot link the calibrations: {why}.")
-    if len(items) < FEWEST_ITEMS:
-        raise ModelError(_too_few(items))
-    return items
-
-
-def _obstacle(new: Calibration, reference: Calibration, item: str) -> str:
-    """Say why an item is not used by default; empty if it is."""
-    for calibration, name in ((new, "new"), (reference, "reference")):
-        state = calibration.states[calibration.items.index(item)]
-        if state != OK:
-            return f"{state} in the {name}"
-    return _mismatch(new, reference, item)
-
-
-def _mismatch(new: Calibration, reference: Calibration, item: str) -> str:
-    """Say why an item cannot be used at all; empty if it can."""
-    sides = (new, new.items.index(item)), (reference, reference.items.index(item))
-    if not all(calibration.calibrated[place] for calibration, place in sides):
-        return "it has no parameters in one of them"
-    models = [calibration.assignment.models[place].name for calibration, place in sides]
-    if models[0] != models[1]:
-        return f"model {models[0]} in the new, {models[1]} in the reference"
-    sizes = [int(calibration.assignment.n_categories[place]) for calibration, place in sides]
-    if sizes[0] != sizes[1]:
-        return f"{sizes[0]} categories in the new, {sizes[1]} in the reference"
-    golds = [
-        None if calibration.key is None else calibration.key[place] for calibration, place in sides
-    ]
-    if None not in golds and golds[0] != golds[1]:
-        return f"key {shown(golds[0])} in the new, {shown(golds[1])} in the reference"
-    return ""
+def _kinds(calibration: Calibration, keyed: bool) -> dict[str, str]:
+    """Model, categories, key if both have one, and state of each item, in words."""
+    assignment, key = calibration.assignment, calibration.key
+    kinds = {}
+    for place, item in enumerate(calibration.items):
+        model = f"{assignment.models[place].name} of {assignment.n_categories[place]} categories"
+        gold = f", key {key[place]}" if keyed and key else ""
+        kinds[item] = f"{model}{gold} ({calibration.states[place]})"
+    return kinds
 
 
 def _part(calibration: Calibration, items: tuple[str, ...]) -> Calibration:
@@ -266,41 +216,36 @@ def _part(calibration: Calibration, items: tuple[str, ...]) -> Calibration:
     return restricted(calibration, [place_of[item] for item in items])
 
 
-def _unit(assignment: Assignment) -> bool:
-    return any(model.slope_rule is SlopeRule.UNIT for model in assignment.models)
+def _unit(calibration: Calibration) -> bool:
+    return any(model.slope_rule is SlopeRule.UNIT for model in calibration.assignment.models)
 
 
 def _difficulties(calibration: Calibration) -> FloatArray:
-    """Difficulties, thresholds or steps, (I, n), NaN where an item has fewer."""
-    return calibration.assignment.spread(
+    """Difficulties, thresholds or steps, (I, n + 1), NaN where there is none and at the end."""
+    found = calibration.assignment.spread(
         lambda model, part: model.difficulties(part), calibration.parameters
     )
+    return np.pad(found, ((0, 0), (0, 1)), constant_values=np.nan)
 
 
 def _mean_sigma(new: Calibration, reference: Calibration) -> tuple[float, float]:
     """A and B that give the difficulties the reference's mean and standard deviation."""
-    nominal = [
-        item
-        for item, model in zip(new.items, new.assignment.models, strict=True)
-        if isinstance(model, Nominal)
-    ]
-    if nominal:
+    if any(isinstance(model, Nominal) for model in new.assignment.models):
         raise ModelError(
-            f"Method 'mean_sigma' compares difficulties, and nominal items have none: "
-            f"{listing(nominal)}. Use 'haebara' or 'stocking_lord'."
+            "Method 'mean_sigma' compares difficulties, which nominal items have not. Use "
+            "'haebara' or 'stocking_lord'."
         )
     before, after = _difficulties(new), _difficulties(reference)
     known = np.isfinite(before) & np.isfinite(after)
     before, after = before[known], after[known]
-    if _unit(new.assignment):
-        return 1.0, float(after.mean() - before.mean())
-    spread = before.std(), after.std()
-    if not min(spread) > 0:
-        raise ModelError(
-            "The common items all have one difficulty, so 'mean_sigma' cannot compare spreads. "
-            "Use 'haebara' or 'stocking_lord'."
-        )
-    slope = float(spread[1] / spread[0])
+    slope = 1.0
+    if not _unit(new):
+        if min(np.ptp(before), np.ptp(after)) == 0.0:
+            raise ModelError(
+                "All common items have one difficulty, so 'mean_sigma' has no spread to compare. "
+                "Use 'haebara' or 'stocking_lord'."
+            )
+        slope = float(after.std() / before.std())
     return slope, float(after.mean() - slope * before.mean())
 
 
@@ -311,41 +256,29 @@ def _nearest_curves(
     nodes = reference.nodes()
     weights = np.exp(0.5 * nodes.log_weights)[:, None]  # (Q, 1)
     target = _curves(method, reference, nodes.theta)  # (Q, n)
-    unit = _unit(new.assignment)
-
-    def line(point: FloatArray) -> tuple[float, float]:
-        return (1.0 if unit else math.exp(point[1])), float(point[0])
 
     def residuals(point: FloatArray) -> FloatArray:
-        slope, constant = line(point)
-        return (
-            weights * (_curves(method, new, (nodes.theta - constant) / slope) - target)
-        ).ravel()
+        theta = (nodes.theta - point[0]) / math.exp(point[1:].sum())  # on the new scale
+        return np.ravel(weights * (_curves(method, new, theta) - target))
 
-    slope, constant = _start(new, reference)
+    start = _start(new, reference)
     found = least_squares(
-        residuals,
-        [constant] if unit else [constant, math.log(slope)],
-        jac="3-point",
-        x_scale="jac",
-        ftol=TOLERANCE,
-        xtol=TOLERANCE,
-        gtol=TOLERANCE,
+        residuals, start, jac="3-point", x_scale="jac", ftol=TIGHT, xtol=TIGHT, gtol=TIGHT
     )
-    return *line(found.x), 2.0 * float(found.cost)
+    return math.exp(found.x[1:].sum()), float(found.x[0]), 2.0 * float(found.cost)
 
 
 def _curves(method: str, calibration: Calibration, theta: FloatArray) -> FloatArray:
     """What the criterion compares at each theta, (Q, n)."""
-    assignment, parameters = calibration.assignment, calibration.parameters
     if method == "haebara":
-        return np.exp(assignment.log_prob(parameters, theta)).reshape(len(theta), -1)
-    return assignment.expected_score(parameters, theta).sum(axis=1, keepdims=True)
+        return np.exp(calibration.log_prob(theta)).reshape(len(theta), -1)
+    scores = calibration.assignment.expected_score(calibration.parameters, theta)  # (Q, I)
+    return np.asarray(scores.sum(axis=1, keepdims=True))
 
 
-def _start(new: Calibration, reference: Calibration) -> tuple[float, float]:
-    """A and B whose parameters are nearest to the reference's: linear in 1 / A and -B / A."""
-    slopes, intercepts = np.zeros(2), np.zeros(2)  # numerator and denominator of least squares
+def _start(new: Calibration, reference: Calibration) -> FloatArray:
+    """B and, unless A is 1, log A by least squares of the parameters, linear in 1 / A, B / A."""
+    slopes, intercepts = np.zeros(2), np.zeros(2)  # products and squares of least squares
     for family in new.assignment.families:
         before = new.assignment.part(family, new.parameters)  # (i, d)
         after = reference.assignment.part(family, reference.parameters)
@@ -353,10 +286,11 @@ def _start(new: Calibration, reference: Calibration) -> tuple[float, float]:
         slopes += (before[:, steep] * after[:, steep]).sum(), (before[:, steep] ** 2).sum()
         moves = before @ family.model.loading(family.n_categories).T
         intercepts += (moves * (after - before)).sum(), (moves**2).sum()
-    inverse = slopes[0] / slopes[1]
-    if _unit(new.assignment) or not inverse > 0:
-        inverse = 1.0
-    return float(1.0 / inverse), float(-intercepts[0] / intercepts[1] / inverse)
+    mean = intercepts[0] / intercepts[1]
+    if _unit(new):
+        return np.array([-mean])
+    inverse = slopes[0] / slopes[1] if slopes[0] > 0 else 1.0
+    return np.array([-mean / inverse, -math.log(inverse)])
 
 
 def _moved(calibration: Calibration, slope: float, constant: float) -> Calibration:

@@ -184,7 +184,7 @@ def test_version_is_shown(reads):
     [
         (["calibrat"], "Did you mean 'calibrate'"),
         (["screen", "a.csv", "--outptu", "x"], "--output"),
-        (["calibrate", "a.csv", "-o", "x", "--model", "3pl"], "'3pl' is not one of"),
+        (["calibrate", "a.csv", "-o", "x", "--model", "5pl"], "'5pl' is not one of"),
         (["calibrate", "a.csv"], "Missing option"),
         (["score", "scale.json"], "Missing argument 'PREDICTIONS"),
         (["calibrate", "a.csv", "-o", "x", "--max-cycles", "0"], "x>=1"),

@@ -13,7 +13,8 @@ from irtkit.latent import Normal
 from irtkit.models import Rasch, TwoPL
 from irtkit.norms import NORM_POINTS, norms_of, percentiles
 from irtkit.responses import Responses
-from irtkit.scoring import Scores, quantile, score
+from irtkit.scoring import Scores, score
+from irtkit.scoring.scores import quantiles
 from irtkit.simulate import simulate
 from tests.golden import CASES, golden, golden_responses
 
@@ -32,10 +33,10 @@ def test_eap_and_its_standard_error_equal_r_mirt(case, model):
 
 def test_eap_equals_the_obvious_integral_with_missing_answers():
     made = simulate(TwoPL(), n_persons=600, n_items=8, seed=2, missing=0.4)
-    calibration = calibrate(made.responses, TwoPL(), method=MML(standard_errors=False))
+    calibration = calibrate(made.responses, TwoPL(), method=MML(standard_errors=None))
     scores = score(made.responses, calibration)
     theta = np.linspace(-9, 9, 4001)
-    log_prob = TwoPL().log_prob(calibration.parameters, theta)
+    log_prob = calibration.log_prob(theta)
     for person, codes in enumerate(made.responses.dense()[:40]):
         joint = norm.pdf(theta)
         for item, code in enumerate(codes):
@@ -63,9 +64,10 @@ def test_person_without_answers_gets_the_population():
 
 def test_quantiles_of_a_flat_cell_are_inside_it():
     nodes = Normal().nodes()
-    posterior = np.exp(nodes.log_weights)[None, :]
-    for share in (0.025, 0.5, 0.9):
-        assert quantile(posterior, nodes, share)[0] == pytest.approx(norm.ppf(share), abs=0.01)
+    density = np.exp(nodes.log_weights)[:, None]
+    shares = (0.025, 0.5, 0.9)
+    for share, found in zip(shares, quantiles(density, nodes.theta, shares), strict=True):
+        assert found[0] == pytest.approx(norm.ppf(share), abs=0.01)
 
 
 def test_scoring_items_unknown_to_the_calibration_is_refused():

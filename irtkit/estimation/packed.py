@@ -46,7 +46,7 @@ class PackedBits:
         )
 
     @property
-    def T(self) -> Transposed:  # noqa: N802 - as arrays call it
+    def T(self) -> Transposed:
         """The matrix with persons and items exchanged."""
         return Transposed(self)
 
