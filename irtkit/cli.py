@@ -28,6 +28,7 @@ from irtkit.estimation import MML, calibrate
 from irtkit.io import (
     TextFormat,
     read_calibration,
+    read_checkpoint,
     read_decisions,
     read_scale,
     read_table,
@@ -39,15 +40,17 @@ from irtkit.io.files import check_target
 from irtkit.io.tables import check_table_name
 from irtkit.models import MODELS
 from irtkit.options import (
-    ESTIMATION_OPTIONS,
     JSON,
     LABEL_OPTIONS,
     MODEL,
     OVERWRITE,
     TEXT_OPTIONS,
     Reading,
+    models_of,
     pairs,
+    watcher,
     with_answers,
+    with_method,
     with_options,
 )
 from irtkit.scale import build_scale, scale_score
@@ -108,7 +111,11 @@ def cli() -> None:
 @cli.command("calibrate", short_help="Estimate item parameters.")
 @click.argument("answers")
 @with_answers
-@with_options(ESTIMATION_OPTIONS)
+@with_method
+@click.option("--models", type=click.Path(), help="CSV of item,model, for items with others.")
+@click.option(
+    "--checkpoint", help="Keep the state in this file while it runs; go on from it if it exists."
+)
 @click.option("-o", "--output", required=True, help="Calibration file to write (JSON).")
 @OVERWRITE
 @JSON
@@ -116,25 +123,29 @@ def calibrate_command(
     answers: str,
     reading: Reading,
     model: str,
-    max_cycles: int,
-    tolerance: float,
+    method: MML,
+    models: str | None,
+    checkpoint: str | None,
     output: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Estimate item parameters from ANSWERS (CSV, TSV, Parquet or JSONL)."""
-    _vacant(output, overwrite=overwrite, inputs=reading.inputs(answers))
+    _vacant(output, overwrite=overwrite, inputs=reading.inputs(answers, models))
     responses = reading.read(answers)
-    method = MML(tolerance=tolerance, max_cycles=max_cycles)
+    chosen = models_of(models, model, responses)
+    resume = None
+    if checkpoint is not None and Path(checkpoint).exists():
+        resume = read_checkpoint(checkpoint)
+        terminal.tell_notes([f"Going on from {checkpoint}: {resume.n_cycles} cycles are done."])
     try:
         with terminal.progress_line("calibrating") as tell:
             result = calibrate(
                 responses,
-                MODELS[model],
+                chosen,
                 method=method,
-                progress=lambda at: tell(
-                    f"cycle {at.n_cycles}, log-likelihood {at.log_likelihood:.3f}"
-                ),
+                resume=resume,
+                progress=watcher(tell, checkpoint),
             )
     except NotConverged as error:
         if error.calibration is not None:
@@ -142,13 +153,15 @@ def calibrate_command(
             terminal.tell_notes([f"The last state is in {output}.partial."])
         raise
     write_calibration(result, output)
+    if checkpoint is not None:
+        Path(checkpoint).unlink(missing_ok=True)
     terminal.tell_notes(result.notes)
     table = result.table()
     if as_json:
         terminal.show_json(
             {
                 "output": output,
-                "model": model,
+                "model": result.assignment.name,
                 "log_likelihood": result.log_likelihood,
                 "n_persons": result.n_persons,
                 "n_cycles": result.n_cycles,
@@ -158,8 +171,9 @@ def calibrate_command(
             }
         )
         return
-    shown = table[["discrimination", "se_discrimination", "difficulty", "se_difficulty", "state"]]
-    terminal.show_table(shown, f"{model} calibration of {len(table)} items")
+    terminal.show_table(
+        terminal.main_columns(table), f"{result.assignment.name} calibration of {len(table)} items"
+    )
     terminal.say(
         f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} EM cycles, "
         f"{result.n_persons:g} persons; written to {output}"
@@ -223,7 +237,7 @@ def _decisions(path: str | None, keep: Sequence[str], drop: Sequence[str]) -> li
 @cli.command("screen", short_help="Drop poor items, freeze the rest as a scale.")
 @click.argument("answers")
 @with_answers
-@with_options(ESTIMATION_OPTIONS)
+@with_method
 @click.option("--preset", "rules", type=click.Choice(sorted(PRESETS)), default="lalor2016")
 @click.option("--decisions", type=click.Path(), help="CSV of item,decision,reason.")
 @click.option("--keep", multiple=True, metavar="ITEM=REASON", help="Keep this item whatever.")
@@ -237,8 +251,7 @@ def screen_command(
     answers: str,
     reading: Reading,
     model: str,
-    max_cycles: int,
-    tolerance: float,
+    method: MML,
     rules: str,
     decisions: str | None,
     keep: Sequence[str],
@@ -255,7 +268,6 @@ def screen_command(
     )
     decided = _decisions(decisions, keep, drop)
     responses = reading.read(answers)
-    method = MML(tolerance=tolerance, max_cycles=max_cycles)
     with terminal.progress_line("screening") as tell:
         result = screen(
             responses,

@@ -34,6 +34,7 @@ from irtkit.estimation.calibration import OK, Calibration, restricted
 from irtkit.models import Nominal, SlopeRule
 
 METHODS = ("mean_sigma", "haebara", "stocking_lord")
+REMEDY = "use 'haebara' or 'stocking_lord'."
 FEWEST_ITEMS = 2
 TIGHT = 1e-14  # relative, of the criterion and of its constants
 
@@ -73,17 +74,17 @@ class Linking:
         all parameters: the root of the item's part in the criterion of Haebara.
         """
         index = pd.Index(self.items, name="item")
+        parts = (self.reference, self.moved)
         before, after = (
             pd.DataFrame({"discrimination": c.slopes, "difficulty": _difficulties(c)[:, 0]}, index)
-            for c in (self.reference, self.moved)
+            for c in parts
         )
         sides = [before.add_suffix("_reference"), after.add_suffix("_linked")]
         table = pd.concat([*sides, (after - before).add_suffix("_difference")], axis=1)
         nodes = self.reference.nodes()
-        gap = np.exp(self.moved.log_prob(nodes.theta))  # (Q, I, K)
-        gap -= np.exp(self.reference.log_prob(nodes.theta))
-        distance = np.sqrt(np.exp(nodes.log_weights) @ (gap**2).sum(axis=2))  # (I,)
-        return table.assign(distance=distance)
+        one, other = (np.exp(c.log_prob(nodes.theta)) for c in parts)  # (Q, I, K)
+        mean_square = np.exp(nodes.log_weights) @ ((one - other) ** 2).sum(axis=2)  # (I,)
+        return table.assign(distance=np.sqrt(mean_square))
 
 
 def link(
@@ -107,9 +108,8 @@ def link(
                   \qquad \sum_q w_q \Big(\sum_i E_i(\theta_q) - \sum_i E^*_i(\theta_q)\Big)^2
 
         where P and E are the reference's, the starred ones the linked new calibration's, and
-        theta and w the nodes and weights of the reference's ability distribution. Both criteria
-        look from the reference's side only: exchanging the calibrations does not quite invert
-        the line.
+        theta and w the nodes and weights of the reference's ability distribution. Exchanging the
+        calibrations therefore does not quite invert the line.
     items : iterable of str, optional
         Common items to use; by default all that are "ok" in both calibrations, with the same
         model, number of categories and key.
@@ -122,13 +122,11 @@ def link(
     Raises
     ------
     ModelError
-        If fewer than two common items are left, a named item cannot be used, or the method does
-        not suit the model.
+        If fewer than two items are left, or a named item or the method cannot be used.
     """
     if method not in METHODS:
-        known = f"{listing(METHODS)}.{nearest(method, METHODS)}"
-        raise ModelError(f"Unknown linking method {shown(method)}: {known}")
-    used = _common_items(new, reference, None if items is None else tuple(items))
+        raise ModelError(f"There is no linking method {shown(method)}, only {listing(METHODS)}.")
+    used = _common_items(new, reference, items)
     parts = _part(new, used), _part(reference, used)
     if method == "mean_sigma":
         slope, constant, loss = *_mean_sigma(*parts), math.nan
@@ -142,18 +140,14 @@ def linked(calibration: Calibration, linking: Linking) -> Calibration:
     """Return a calibration on the scale of the linking's reference.
 
     Parameters, their covariance and the ability distribution move; every probability stays. A and
-    B are taken as known, so the standard errors leave out how uncertain these two are.
+    B are taken as known, so the standard errors leave out how uncertain these two are. Slopes
+    that a model holds at 1 must stay: a linking that changes them is refused (ModelError).
 
     Parameters
     ----------
     calibration : Calibration
         On the scale of the new calibration that the linking was made from.
     linking : Linking
-
-    Raises
-    ------
-    ModelError
-        If the model fixes slopes at 1 and the linking would change them.
     """
     if _unit(calibration) and linking.slope != 1.0:
         raise ModelError(
@@ -163,39 +157,39 @@ def linked(calibration: Calibration, linking: Linking) -> Calibration:
     note = (
         f"Linked to the scale of another calibration: theta = {linking.slope:.6g} times the "
         f"original theta {'-' if linking.constant < 0 else '+'} {abs(linking.constant):.6g} "
-        f"({linking.method}, {count(len(linking.items), 'common item')}). Probabilities are "
-        "unchanged; standard errors take the two numbers as known."
+        f"({linking.method}, {len(linking.items)} common items). Probabilities are unchanged; "
+        "standard errors take the two numbers as known."
     )
     moved = _moved(calibration, linking.slope, linking.constant)
     return replace(moved, notes=(*calibration.notes, note))
 
 
 def _common_items(
-    new: Calibration, reference: Calibration, named: tuple[str, ...] | None
+    new: Calibration, reference: Calibration, named: Iterable[str] | None
 ) -> tuple[str, ...]:
     """The items to link by: those that the user named, or all that can."""
     keyed = new.key is not None and reference.key is not None
     before, after = _kinds(new, keyed), _kinds(reference, keyed)
     shared = [item for item in reference.items if item in before]
     obstacles = {
-        item: f"{before[item]} in the new calibration, {after[item]} in the reference"
+        item: f"{shown(item)} is {before[item]} in the new calibration, {after[item]} in the other"
         for item in shared
         if before[item] != after[item] or not after[item].endswith(f"({OK})")
     }
-    used = tuple(dict.fromkeys(named or [item for item in shared if item not in obstacles]))
-    unknown = [item for item in used if item not in shared]
+    usable = [item for item in shared if item not in obstacles]
+    used = tuple(dict.fromkeys(usable if named is None else named))
+    unknown = [item for item in used if item not in before or item not in after]
     if unknown:
         hint = nearest(unknown[0], shared)
         raise ModelError(f"Not in both calibrations: {listing(unknown)}.{hint}")
-    told = [f"Item {shown(item)}: {why}." for item, why in obstacles.items()]
-    wrong = [item for item in used if item in obstacles]
+    wrong = [obstacles[item] for item in used if item in obstacles]
     if wrong:
-        raise ModelError(f"Cannot link by {shown(wrong[0])}: {obstacles[wrong[0]]}.")
+        raise ModelError(f"Cannot link by {count(len(wrong), 'named item')}: {wrong[0]}.")
     if len(used) < FEWEST_ITEMS:
+        examples = "".join(f" Unusable: {why}." for why in [*obstacles.values()][:1])
         raise ModelError(
-            f"{count(len(used), 'item')} to link by{': ' if used else ''}{listing(used)}. At least "
-            f"{FEWEST_ITEMS} are needed, or the scale rests on the errors of one item."
-            f"{' Not usable: ' + told[0] if told else ''}"
+            f"{count(len(used), 'common item')}{': ' if used else ''}{listing(used)}. At least "
+            f"{FEWEST_ITEMS} are needed, or the scale rests on the errors of one.{examples}"
         )
     return used
 
@@ -231,20 +225,14 @@ def _difficulties(calibration: Calibration) -> FloatArray:
 def _mean_sigma(new: Calibration, reference: Calibration) -> tuple[float, float]:
     """A and B that give the difficulties the reference's mean and standard deviation."""
     if any(isinstance(model, Nominal) for model in new.assignment.models):
-        raise ModelError(
-            "Method 'mean_sigma' compares difficulties, which nominal items have not. Use "
-            "'haebara' or 'stocking_lord'."
-        )
+        raise ModelError(f"Nominal items have no difficulties for 'mean_sigma': {REMEDY}")
     before, after = _difficulties(new), _difficulties(reference)
     known = np.isfinite(before) & np.isfinite(after)
     before, after = before[known], after[known]
     slope = 1.0
     if not _unit(new):
         if min(np.ptp(before), np.ptp(after)) == 0.0:
-            raise ModelError(
-                "All common items have one difficulty, so 'mean_sigma' has no spread to compare. "
-                "Use 'haebara' or 'stocking_lord'."
-            )
+            raise ModelError(f"The common items' difficulties do not differ: {REMEDY}")
         slope = float(after.std() / before.std())
     return slope, float(after.mean() - slope * before.mean())
 

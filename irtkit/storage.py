@@ -88,7 +88,8 @@ def category_counts(codes: Codes, n_categories: int, weights: FloatArray) -> Flo
     if isinstance(codes, sp.csr_array):
         cell = codes.indices.astype(np.int64) * n_categories + (codes.data - 1)
         heavy = np.repeat(weights, np.diff(codes.indptr))
-        return np.bincount(cell, heavy, n_items * n_categories).reshape(n_items, n_categories)
+        flat = np.asarray(np.bincount(cell, heavy, n_items * n_categories), np.float64)
+        return flat.reshape(n_items, n_categories)
     counts = np.zeros((n_items, n_categories))
     for rows, block in blocks(codes, 8192):
         for k in range(n_categories):

@@ -160,3 +160,18 @@ def progress_line(what: str) -> Iterator[Any]:
     with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as bar:
         task = bar.add_task(what)
         yield lambda sentence: bar.update(task, description=f"{what}: {sentence}")
+
+
+def main_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Choose the columns of a calibration table that are worth a place on the screen."""
+    always = ("discrimination", "se_discrimination", "difficulty", "se_difficulty", "state")
+    several = ("threshold", "slope_", "intercept_")
+    return table[
+        [
+            name
+            for name in table
+            if name in always
+            or str(name).startswith(several)
+            or (name in ("lower", "upper") and table[name].nunique() > 1)
+        ]
+    ]

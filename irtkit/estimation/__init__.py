@@ -2,7 +2,8 @@
 
 from irtkit.estimation.acceleration import Plain, Squarem
 from irtkit.estimation.calibration import Calibration, Convergence
-from irtkit.estimation.cycles import Checkpoint
+from irtkit.estimation.checkpoint import Checkpoint
+from irtkit.estimation.groups import GroupCalibration, calibrate_groups
 from irtkit.estimation.method import MML
 from irtkit.estimation.mml import anchored, calibrate
 from irtkit.estimation.priors import Beta, LogitNormal, LogNormal, Priors
@@ -16,6 +17,7 @@ __all__ = [
     "Convergence",
     "Equal",
     "Fixed",
+    "GroupCalibration",
     "LogNormal",
     "LogitNormal",
     "Plain",
@@ -23,4 +25,5 @@ __all__ = [
     "Squarem",
     "anchored",
     "calibrate",
+    "calibrate_groups",
 ]

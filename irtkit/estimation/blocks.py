@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from irtkit.arrays import Backend, CodeArray, FloatArray, IntArray
+from irtkit.arrays import Backend, CodeArray, FloatArray, IntArray, to_numpy
 from irtkit.coding import MISSING
 from irtkit.estimation.packed import PackedBits
 from irtkit.storage import Codes
@@ -141,7 +141,7 @@ class Blocks:
         groups = np.zeros(n_persons, dtype=np.int64) if groups is None else groups
         n_groups = int(groups.max(initial=0)) + 1
         size = PACKED_BLOCK_PERSONS if packed else _block_size(codes, backend)
-        made = []
+        made: list[Block] = []
         for group in range(n_groups):
             members = order[groups[order] == group] if n_groups > 1 else order
             for start in range(0, len(members), size):
@@ -212,6 +212,27 @@ class Blocks:
             self.total.append(sums)
         return self.total[0]
 
+    def on_numpy(self) -> Blocks:
+        """The same persons in blocks of the usual size for NumPy."""
+        made: list[Block] = []
+        for block in self.blocks:
+            codes = np.asarray(block.codes.cpu().numpy())
+            weights = to_numpy(block.weights)
+            for start in range(0, len(weights), BLOCK_PERSONS[1]):
+                part = slice(start, start + BLOCK_PERSONS[1])
+                made.append(
+                    replace(
+                        block,
+                        number=len(made),
+                        rows=block.rows[part],
+                        weights=weights[part],
+                        codes=codes[part],
+                    )
+                )
+        return Blocks(
+            tuple(made), self.n_persons, self.n_items, self.n_groups, Backend(), False, False
+        )
+
     def weight(self) -> FloatArray:
         """Sum of the person weights of each group, shape (G,)."""
         total = np.zeros(self.n_groups)
@@ -231,7 +252,7 @@ def _block_size(codes: Codes, backend: Backend) -> int:
 
 def _indicators(block: Block, xp: Any) -> Indicators:
     codes, above = block.codes, range(1, block.n_categories)
-    if sp.issparse(codes):
+    if isinstance(codes, sp.csr_array):
         return Indicators(
             tuple(_cells(codes, (codes.data == k + 1).astype(np.float64)) for k in above),
             _cells(codes, np.ones(codes.nnz)),
@@ -285,7 +306,7 @@ class Rows:
             return self
         pattern = _patterns(self.codes, self.groups, base)
         _, first, inverse = np.unique(pattern, return_index=True, return_inverse=True)
-        weights = np.bincount(inverse, self.weights, minlength=len(first))
+        weights = np.asarray(np.bincount(inverse, self.weights, len(first)), np.float64)
         return replace(self, codes=self.codes[first], weights=weights, groups=self.groups[first])
 
 

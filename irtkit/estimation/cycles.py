@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irtkit.arrays import BoolArray, FloatArray, frozen
+from irtkit.arrays import BoolArray, FloatArray
+from irtkit.estimation.checkpoint import Checkpoint
 from irtkit.estimation.em import Tables, e_step
 from irtkit.estimation.m_step import Problem, expand, m_step
 from irtkit.estimation.method import MML
@@ -24,49 +25,6 @@ AT_BOUND = 0.999  # share of the bound from which a slope counts as being there
 STEEP = 0.25  # share of the bound from which a slope may be running away
 STANDSTILL = 1e-10  # change of a parameter below which only rounding moves
 NO_GAIN = 1e-8  # relative gain of log-likelihood in a cycle that is none
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Checkpoint:
-    """Where an estimation stands after a cycle: all that is needed to go on from there.
-
-    Attributes
-    ----------
-    problem : str
-        Fingerprint of responses, models and method; it must be the same on resuming.
-    n_cycles : int
-        EM cycles so far.
-    log_likelihood : float
-        Marginal log-likelihood, plus the log-prior if there is one, before the last cycle.
-    change, gradient : float
-        Largest move of a parameter in the last cycle; largest derivative per person.
-    parameters : array, shape (I, D)
-        NaN where an item has no such parameter.
-    population : array
-        What is free about the ability distribution.
-    grid : array, shape (Q,)
-        The quadrature nodes.
-    bounded : array of bool, shape (I,)
-        Items whose slope has been put at its bound.
-    history : array, shape (n, 2)
-        EM cycles and log-likelihood after each accelerated cycle.
-    """
-
-    problem: str
-    n_cycles: int
-    log_likelihood: float
-    change: float
-    gradient: float
-    parameters: FloatArray
-    population: FloatArray
-    grid: FloatArray
-    bounded: BoolArray
-    history: FloatArray
-
-    def __post_init__(self) -> None:
-        for name in ("parameters", "population", "grid", "history"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
-        object.__setattr__(self, "bounded", frozen(self.bounded, bool))
 
 
 Progress = Callable[[Checkpoint], None]

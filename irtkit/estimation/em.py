@@ -202,7 +202,7 @@ def posterior(
     xp = blocks.backend.namespace()
     indicators = blocks.indicators(block)
     whole = slice(0, tables.theta.shape[0])
-    sums = None
+    sums: Any = None
     if tables.scores is not None:
         sums = 0.0
         for k, chosen in enumerate(indicators.chosen):
@@ -245,6 +245,7 @@ def _joint(
         for contrast, chosen in zip(tables.contrasts, indicators.chosen, strict=True):
             joint = joint + _products(contrast[window], chosen)
     if indicators.answered is not None:
+        assert tables.base is not None
         joint += _products(tables.base[window], indicators.answered)
     joint += log_weights[:, None]
     return joint
@@ -252,7 +253,7 @@ def _joint(
 
 def _products(table: Any, matrix: Any) -> Any:
     """Return table (W, I) times the transpose of a matrix (B, I), dense or sparse."""
-    if sp.issparse(matrix):
+    if isinstance(matrix, sp.csr_array):
         return (matrix @ table.T).T
     return table @ matrix.T
 
@@ -387,7 +388,7 @@ def _accumulated(blocks: Blocks, tables: Tables, share: Sequence[Block]) -> _Sum
 
 def _counted(density: Any, matrix: Any) -> Any:
     """Return density (W, B) times a matrix (B, I), dense or sparse."""
-    if sp.issparse(matrix):
+    if isinstance(matrix, sp.csr_array):
         return (matrix.T @ density.T).T
     return density @ matrix
 
@@ -412,6 +413,7 @@ def linear_sums(blocks: Blocks, tables: Tables) -> FloatArray:
     values = np.empty(blocks.n_persons)
     for block in blocks:
         chosen = blocks.indicators(block).chosen
+        assert there.scores is not None
         sums = sum(part @ there.scores[k][:, :1] for k, part in enumerate(chosen))
         values[block.rows] = to_numpy(sums)[:, 0]
     return values

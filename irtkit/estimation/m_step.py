@@ -298,6 +298,8 @@ def expand(
         Expected persons at the nodes.
     """
     mean, sd = moments(theta, mass[0])
+    if not problem.population.free_means:
+        mean = 0.0
     slopes = parameters[problem.assignment.slopes()]
     if np.abs(slopes).max() * max(sd, 1.0) >= problem.slope_bound:
         sd = 1.0  # a slope at its bound cannot take part in a change of scale

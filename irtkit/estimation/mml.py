@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irtkit.arrays import FloatArray
+from irtkit.arrays import FloatArray, IntArray
 from irtkit.errors import ModelError, NotConverged, count, listing, nearest, shown
 from irtkit.estimation.blocks import Blocks, Rows
 from irtkit.estimation.calibration import (
@@ -25,7 +25,8 @@ from irtkit.estimation.calibration import (
     Calibration,
     check_categories,
 )
-from irtkit.estimation.cycles import Checkpoint, Fit, Progress, begin, iterate
+from irtkit.estimation.checkpoint import Checkpoint
+from irtkit.estimation.cycles import Fit, Progress, begin, iterate
 from irtkit.estimation.design import check_connected, first_component
 from irtkit.estimation.em import Tables, linear_sums, posterior_means
 from irtkit.estimation.m_step import Problem
@@ -101,12 +102,12 @@ def calibrate(
         if resume is None:
             resume = begin(problem, _start(setup, nested), fingerprint)
         fit = iterate(problem, resume, method, progress)
-        calibration = finished(responses, setup.chosen, problem, fit, method, setup.states)
+        calibration, _ = finished(responses, setup.chosen, problem, fit, method, setup.states)
         if nested is not None:
             note = _comparison(calibration, nested)
             calibration = replace(calibration, notes=(*calibration.notes, note))
     if not fit.converged:
-        raise NotConverged(_shortfall(calibration, method), calibration)
+        raise NotConverged(shortfall(calibration, method), calibration)
     return calibration
 
 
@@ -135,9 +136,25 @@ class Setup:
 
 
 def prepared(
-    responses: Responses, model: ItemModel | Mapping[str, ItemModel], method: MML
+    responses: Responses,
+    model: ItemModel | Mapping[str, ItemModel],
+    method: MML,
+    *,
+    groups: IntArray | None = None,
+    population: Population | None = None,
 ) -> Setup:
-    """Check responses, models and options against each other; choose what can be calibrated."""
+    """Check responses, models and options against each other; choose what can be calibrated.
+
+    Parameters
+    ----------
+    responses : Responses
+    model : ItemModel, or mapping of item to ItemModel
+    method : MML
+    groups : array of int, shape (P,), optional
+        Group of each person; their connection is left to the caller.
+    population : Population, optional
+        What is free about their abilities; by default what the method says, for one group.
+    """
     models = _models(responses, model)
     counts = category_counts(responses.codes, responses.n_categories, responses.weights)
     sizes = _category_sizes(models, counts)
@@ -151,17 +168,19 @@ def prepared(
         chosen = responses.select_items([responses.items[place] for place in usable])
     assignment = whole.at(usable)
     _check_scales(assignment)
-    check_connected(chosen)
+    if groups is None:
+        check_connected(chosen)
     structure = Structure.of(assignment, chosen.items, method.constraints)
     _check_free(method, structure)
     n_categories = int(assignment.n_categories.max())
-    groups = np.zeros(chosen.n_persons, dtype=np.int64)
+    groups = np.zeros(chosen.n_persons, dtype=np.int64) if groups is None else groups
     rows = Rows(chosen.codes, chosen.weights, groups).collapsed(n_categories)
-    population = Population(method.latent)
+    population = population or Population(method.latent)
     blocks = Blocks.of(
         rows.codes,
         rows.weights,
         n_categories,
+        groups=rows.groups,
         backend=method.place(),
         packed=assignment.linear,
     )
@@ -213,7 +232,7 @@ def _item_states(models: list[ItemModel], sizes: list[int], counts: FloatArray) 
 
 
 def _check_enough(
-    responses: Responses, models: list[ItemModel], states: list[str], usable: FloatArray
+    responses: Responses, models: list[ItemModel], states: list[str], usable: IntArray
 ) -> None:
     free = any(model.slope_rule is SlopeRule.FREE for model in models)
     fewest = 3 if free else 2
@@ -294,7 +313,7 @@ def _rough_start(assignment: Assignment, loading: FloatArray, counts: FloatArray
 def _sorted(problem: Problem, rows: Rows, start: FloatArray) -> Blocks:
     """Blocks of persons with similar abilities, as the start values see them."""
     theta = Normal().nodes().theta
-    weights = Normal().log_weights(theta)
+    weights = np.tile(Normal().log_weights(theta), (problem.population.n_groups, 1))
     complete = problem.blocks.complete
     tables = Tables.of(problem.assignment, start, theta, weights, complete=complete)
     if complete and tables.scores is not None:
@@ -379,7 +398,8 @@ def _fingerprint(responses: Responses, problem: Problem, method: MML) -> str:
     return digest.hexdigest()
 
 
-def _shortfall(calibration: Calibration, method: MML) -> str:
+def shortfall(calibration: Calibration, method: MML) -> str:
+    """Say how far an estimation is from convergence."""
     record = calibration.convergence
     return (
         f"The estimation did not converge in {record.n_cycles} EM cycles: the last one moved a "

@@ -37,15 +37,25 @@ class Population:
     kind : str
         "normal", "free" or "histogram".
     n_groups : int
+    free_means : bool
+        Whether the means of the groups after the first are free; else they are 0.
     """
 
     kind: str
     n_groups: int = 1
+    free_means: bool = True
 
     @property
     def first_free(self) -> int:
         """The first group whose mean and SD are free."""
         return 0 if self.kind == "free" else 1
+
+    def free(self) -> list[tuple[int, str]]:
+        """Group and name of each free mean and log-SD."""
+        if self.kind == "histogram":
+            return []
+        names = ("mean", "log_sd") if self.free_means else ("log_sd",)
+        return [(g, name) for g in range(self.first_free, self.n_groups) for name in names]
 
     def start(self, theta: FloatArray) -> FloatArray:
         """The standard normal distribution in every group."""
@@ -57,7 +67,10 @@ class Population:
         """Mean and SD of each group, as far as the grid must span them."""
         if self.kind == "histogram":
             return [(0.0, 1.0)] * self.n_groups
-        free = [(float(m), math.exp(s)) for m, s in vector.reshape(-1, 2)]
+        free = [
+            (float(mean) if self.free_means else 0.0, math.exp(log_sd))
+            for mean, log_sd in vector.reshape(-1, 2)
+        ]
         return [(0.0, 1.0)] * self.first_free + free
 
     def grid(self, vector: FloatArray, largest_information: float) -> FloatArray:
@@ -90,10 +103,15 @@ class Population:
             [
                 number
                 for group in range(self.first_free, self.n_groups)
-                for mean, sd in [moments(theta, mass[group])]
+                for mean, sd in [self._fitted(theta, mass[group])]
                 for number in (mean, math.log(sd))
             ]
         )
+
+    def _fitted(self, theta: FloatArray, mass: FloatArray) -> tuple[float, float]:
+        """Mean and SD that fit a group's mass."""
+        mean, sd = moments(theta, mass)
+        return (mean, sd) if self.free_means else (0.0, math.hypot(mean, sd))
 
     def rescaled(self, vector: FloatArray, mean: float, sd: float) -> FloatArray:
         """The same distributions of z where theta = mean + sd z; normal groups only."""

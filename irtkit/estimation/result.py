@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from irtkit.arrays import BoolArray, FloatArray, to_numpy
@@ -15,7 +17,8 @@ from irtkit.estimation.calibration import (
     Calibration,
     Convergence,
 )
-from irtkit.estimation.cycles import AT_BOUND, Checkpoint, Fit
+from irtkit.estimation.checkpoint import Checkpoint
+from irtkit.estimation.cycles import AT_BOUND, Fit
 from irtkit.estimation.design import duplicates
 from irtkit.estimation.em import Tables, log_likelihoods
 from irtkit.estimation.m_step import Problem
@@ -36,8 +39,8 @@ def finished(
     fit: Fit,
     method: MML,
     states: list[str],
-) -> Calibration:
-    """Make the calibration of all items from the fit of the usable ones.
+) -> tuple[Calibration, list[Latent]]:
+    """Make the calibration of all items, and the groups' latents, from the fit of the usable.
 
     Parameters
     ----------
@@ -58,8 +61,8 @@ def finished(
     uncertainty = Uncertainty(np.full((*problem.shape, problem.shape[1]), np.nan), "", ())
     if method.standard_errors is not None and fit.converged:
         uncertainty = covariance(problem, fit, method)
-    latent = problem.population.latents(checkpoint.population, checkpoint.grid)[0]
-    parameters, latent, blocks = _oriented(problem, parameters, latent, uncertainty.covariance)
+    latents = problem.population.latents(checkpoint.population, checkpoint.grid)
+    parameters, latents, blocks = _oriented(problem, parameters, latents, uncertainty.covariance)
     counts = category_counts(chosen.codes, chosen.n_categories, chosen.weights)
     twins = duplicates(chosen, counts)
     found = _states(problem, parameters, chosen, twins)
@@ -68,13 +71,13 @@ def finished(
     for place, state in zip(every, found, strict=True):
         states[place] = state
     record = _record(fit, chosen, change, every, responses.n_items)
-    return Calibration(
+    calibration = Calibration(
         assignment=_whole_assignment(responses, problem, every),
         items=responses.items,
         parameters=_scattered(parameters, every, responses.n_items),
         covariance=_scattered(blocks, every, responses.n_items),
         states=tuple(states),
-        latent=latent,
+        latent=latents[0],
         log_likelihood=log_likelihood,
         log_prior=log_prior,
         n_parameters=n_free(problem, fit),
@@ -86,30 +89,31 @@ def finished(
         standard_errors=uncertainty.source,
         notes=(*notes, *uncertainty.notes, *_quadrature_note(change, record)),
     )
+    return calibration, latents
 
 
 def n_free(problem: Problem, fit: Fit) -> int:
     """Count the free parameters, those of the ability distribution included."""
-    n_latent = len(fit.checkpoint.population)
+    n_latent = len(problem.population.free())
     if problem.population.kind == "histogram":
-        n_latent -= 3 * problem.population.n_groups  # sum, mean and SD are fixed
+        n_latent = len(fit.checkpoint.population) - 3  # sum, mean and SD are fixed
     return problem.structure.n_free + n_latent
 
 
 def _oriented(
-    problem: Problem, parameters: FloatArray, latent: Latent, blocks: FloatArray
-) -> tuple[FloatArray, Latent, FloatArray]:
+    problem: Problem, parameters: FloatArray, latents: list[Latent], blocks: FloatArray
+) -> tuple[FloatArray, list[Latent], FloatArray]:
     """Fix the sign and the scale of theta, leaving every probability as it is."""
     assignment = problem.assignment
     slopes = assignment.slopes()
     scale, shift = 1.0, 0.0
-    if isinstance(latent, Histogram) and problem.structure.movable:
-        shift, scale = latent.mean, latent.standard_deviation
-        latent = latent.rescaled(1.0 / scale, -shift / scale)
+    if isinstance(latents[0], Histogram) and problem.structure.movable:
+        shift, scale = latents[0].mean, latents[0].standard_deviation
+        latents = [latent.rescaled(1.0 / scale, -shift / scale) for latent in latents]
     if all(model.slope_rule is SlopeRule.UNIT for model in assignment.models):
-        slope = abs(float(parameters[0, 0])) * scale
+        slope = float(parameters[0, 0]) * scale
         scale /= slope
-        latent = latent.rescaled(slope, 0.0)
+        latents = [_times(latent, slope) for latent in latents]
         parameters = assignment.rescaled(parameters, shift, scale)
         blocks = np.where(slopes[:, :, None] | slopes[:, None, :], 0.0, blocks)
     elif scale != 1.0 or shift != 0.0:
@@ -120,9 +124,19 @@ def _oriented(
         sign = np.where(slopes, -1.0, 1.0)
         parameters = parameters * sign
         blocks = blocks * sign[:, :, None] * sign[:, None, :]
-        if isinstance(latent, Histogram):
-            latent = Histogram(-latent.theta[::-1], latent.weights[::-1])
-    return parameters, latent, blocks
+        latents = [_times(latent, -1.0) for latent in latents]
+    return parameters, latents, blocks
+
+
+def _times(latent: Latent, factor: float) -> Latent:
+    """The distribution of factor times theta, whatever the factor's sign."""
+    if factor > 0:
+        return latent.rescaled(factor, 0.0)
+    if isinstance(latent, Histogram):
+        latent = Histogram(-latent.theta[::-1], latent.weights[::-1])
+    else:
+        latent = replace(latent, mean=-latent.mean)
+    return latent.rescaled(-factor, 0.0)
 
 
 def _carried(assignment: Assignment, blocks: FloatArray, shift: float, scale: float) -> FloatArray:

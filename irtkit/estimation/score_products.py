@@ -306,14 +306,11 @@ def _expected_products(
 def _latent_scores(problem: Problem, fit: Fit, theta: FloatArray) -> FloatArray:
     """Scores of the free means and log-SDs at the nodes, shape (G, Q, L)."""
     population = problem.population
-    if population.kind == "histogram":
-        return np.zeros((population.n_groups, len(theta), 0))
-    free = range(population.first_free, population.n_groups)
-    values = np.zeros((population.n_groups, len(theta), 2 * len(free)))
+    free = population.free()
+    values = np.zeros((population.n_groups, len(theta), len(free)))
     moments = population.moments(fit.checkpoint.population)
-    for number, group in enumerate(free):
+    for place, (group, name) in enumerate(free):
         mean, sd = moments[group]
         z = (theta - mean) / sd
-        values[group, :, 2 * number] = z / sd
-        values[group, :, 2 * number + 1] = z**2 - 1.0
+        values[group, :, place] = z / sd if name == "mean" else z**2 - 1.0
     return values

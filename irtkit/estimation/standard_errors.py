@@ -145,23 +145,21 @@ def _assembled(problem: Problem, complete: FloatArray, fit: Fit, expected: Expec
     """Complete-data information of all cells and of the population, (n, n)."""
     n_items, n_parameters = problem.shape
     n_cells = n_items * n_parameters
-    population = problem.population
-    n_latent = 0
-    if population.kind != "histogram":
-        n_latent = 2 * (population.n_groups - population.first_free)
-    whole = np.zeros((n_cells + n_latent,) * 2)
+    free = problem.population.free()
+    whole = np.zeros((n_cells + len(free),) * 2)
     blocks = whole[:n_cells, :n_cells].reshape(n_items, n_parameters, n_items, n_parameters)
     every = np.arange(n_items)
     blocks[every, :, every, :] = complete
-    moments = population.moments(fit.checkpoint.population)
-    for number in range(n_latent // 2):
-        group = population.first_free + number
-        mean, sd = moments[group]
-        z = (fit.checkpoint.grid - mean) / sd
-        mass, here = expected.mass[group], n_cells + 2 * number
-        whole[here, here] = mass.sum() / sd**2
-        whole[here, here + 1] = whole[here + 1, here] = 2.0 * (mass @ z) / sd
-        whole[here + 1, here + 1] = 2.0 * (mass @ z**2)
+    moments = problem.population.moments(fit.checkpoint.population)
+    for row, (group, first) in enumerate(free):
+        for column, (other, second) in enumerate(free):
+            if group != other:
+                continue
+            mean, sd = moments[group]
+            z = (fit.checkpoint.grid - mean) / sd
+            power = (first == "log_sd") + (second == "log_sd")
+            value = (1.0 if power == 0 else 2.0) * (expected.mass[group] @ z**power)
+            whole[n_cells + row, n_cells + column] = value / sd ** (2 - power)
     return whole
 
 
@@ -170,10 +168,7 @@ def _columns(problem: Problem, held: BoolArray) -> FloatArray:
     index = np.where(held[:, None], -1, problem.structure.index).ravel()
     numbers = np.unique(index[index >= 0])
     rank = {number: place for place, number in enumerate(numbers.tolist())}
-    population = problem.population
-    n_latent = 0
-    if population.kind != "histogram":
-        n_latent = 2 * (population.n_groups - population.first_free)
+    n_latent = len(problem.population.free())
     matrix = np.zeros((len(index) + n_latent, len(numbers) + n_latent))
     for cell in np.flatnonzero(index >= 0):
         matrix[cell, rank[int(index[cell])]] = 1.0

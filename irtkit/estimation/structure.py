@@ -158,7 +158,9 @@ class Structure:
     def collected(self, gradient: FloatArray) -> FloatArray:
         """Add up a gradient (I, D) over the cells of each free parameter, shape (n_free,)."""
         cells = self.free
-        return np.bincount(self.index[cells], gradient[cells], minlength=self.n_free)
+        return np.asarray(
+            np.bincount(self.index[cells], gradient[cells], minlength=self.n_free), np.float64
+        )
 
     def newton(
         self,

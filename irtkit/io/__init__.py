@@ -15,6 +15,7 @@ from pathlib import Path
 from irtkit.coding import Coding
 from irtkit.errors import ResponseError, ScaleError, listing, shown
 from irtkit.estimation.calibration import Calibration
+from irtkit.estimation.checkpoint import Checkpoint, checkpoint_document, checkpoint_from
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
 from irtkit.io.files import read_bytes
@@ -28,6 +29,7 @@ from irtkit.screening import Decision
 __all__ = [
     "TextFormat",
     "read_calibration",
+    "read_checkpoint",
     "read_columns",
     "read_decisions",
     "read_key",
@@ -36,6 +38,7 @@ __all__ = [
     "read_scale",
     "read_table",
     "write_calibration",
+    "write_checkpoint",
     "write_scale",
     "write_table",
 ]
@@ -205,6 +208,26 @@ def read_calibration(path: str | Path) -> Calibration:
     document = unsealed(read_json(path), path)
     try:
         return calibration_from(document)
+    except ScaleError as error:
+        raise ScaleError(f"{path}: {error}") from error
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
+    """Write the state of an estimation as JSON, atomically."""
+    write_json(sealed(checkpoint_document(checkpoint)), path)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a state that `write_checkpoint` wrote.
+
+    Raises
+    ------
+    ScaleError
+        If the file was changed or damaged, or a field is missing, unknown or out of range.
+    """
+    document = unsealed(read_json(path), path)
+    try:
+        return checkpoint_from(document)
     except ScaleError as error:
         raise ScaleError(f"{path}: {error}") from error
 

@@ -103,7 +103,7 @@ class Graded(ItemModel):
     def feasible(self, parameters: FloatArray) -> BoolArray:
         """The intercepts fall."""
         falling = (np.diff(parameters[..., 1:], axis=-1) < 0).all(axis=-1)
-        return np.isfinite(parameters).all(axis=-1) & falling
+        return np.asarray(np.isfinite(parameters).all(axis=-1) & falling)
 
     def start(self, slope: FloatArray, shares: FloatArray) -> FloatArray:
         """The intercepts that give each category its share."""

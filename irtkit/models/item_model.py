@@ -98,7 +98,7 @@ class ItemModel(ABC):
 
     def feasible(self, parameters: FloatArray) -> BoolArray:
         """Whether parameters (..., D) give probabilities at all, shape (...)."""
-        return np.isfinite(parameters).all(axis=-1)
+        return np.asarray(np.isfinite(parameters).all(axis=-1))
 
     def expected(
         self, parameters: FloatArray, theta: FloatArray, counts: FloatArray
@@ -139,4 +139,4 @@ class ItemModel(ABC):
 
     def slopes(self, n_parameters: int) -> BoolArray:
         """Which parameters are slopes, shape (D,)."""
-        return self.loading(self.n_categories(n_parameters)).any(axis=0)
+        return np.asarray(self.loading(self.n_categories(n_parameters)).any(axis=0))

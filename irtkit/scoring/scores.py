@@ -125,7 +125,8 @@ def score(
                 low = np.where(np.isinf(theta), -np.inf, theta - half)
                 high = np.where(np.isinf(theta), np.inf, theta + half)
             result = np.stack([theta, error, low, high])
-    return Scores(responses.persons, *result, known.n_answered())
+    theta, error, low, high = result
+    return Scores(responses.persons, theta, error, low, high, known.n_answered())
 
 
 def _eap(
