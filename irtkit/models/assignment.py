@@ -169,8 +169,9 @@ class Assignment:
 
     def expected_score(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Expected code of each item, shape (Q, I); for 0/1 items the chance of success."""
-        chance = np.exp(self.log_prob(parameters, theta))  # (Q, I, K)
-        return chance @ np.arange(chance.shape[-1])
+        return self.spread(
+            lambda model, part: model.expected_score(part, theta[:, None])[..., None], parameters
+        )[..., 0]
 
     def rescaled(self, parameters: FloatArray, mean: float, sd: float) -> FloatArray:
         """Parameters for z where theta = mean + sd z."""

@@ -245,6 +245,15 @@ class TwoPL(DivideByTotal):
         by_intercept = np.stack([-right, 1.0 - right], axis=-1)  # (..., 2)
         return np.stack([by_intercept * theta[..., None], by_intercept], axis=-1)
 
+    def information(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
+        """Fisher information about theta, a^2 P (1 - P), shape (...)."""
+        tail = np.exp(-np.abs(parameters[..., 0] * theta + parameters[..., 1]))
+        return np.asarray(parameters[..., 0] ** 2 * tail / (1.0 + tail) ** 2)
+
+    def expected_score(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
+        """Chance of success, shape (...)."""
+        return np.asarray(expit(parameters[..., 0] * theta + parameters[..., 1]))
+
     def difficulties(self, parameters: FloatArray) -> FloatArray:
         """B = -d / a, shape (..., 1)."""
         return ratio(-parameters[..., 1:2], parameters[..., :1])

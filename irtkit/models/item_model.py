@@ -130,6 +130,11 @@ class ItemModel(ABC):
         log_prob, first, _ = self.theta_derivatives(parameters, theta)
         return (np.exp(log_prob) * first**2).sum(axis=-1)
 
+    def expected_score(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
+        """Expected code of the answer, shape (...); for 0/1 items the chance of success."""
+        chance = np.exp(self.log_prob(parameters, theta))
+        return np.asarray(chance @ np.arange(chance.shape[-1], dtype=np.float64))
+
     def rescaled(self, parameters: FloatArray, mean: float, sd: float) -> FloatArray:
         """Parameters for z where theta = mean + sd z: the same probabilities on another scale."""
         loading = self.loading(self.n_categories(parameters.shape[-1]))  # (D, D)

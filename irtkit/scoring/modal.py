@@ -36,7 +36,7 @@ from irtkit.threads import spread
 MODAL = ("map", "ml", "wle")
 MOST_STEPS = 100
 LONGEST_STEP = 1.0
-TOLERANCE = 1e-10
+TOLERANCE = 1e-8  # of a step that converges quadratically, so the next is below rounding
 DIFFERENCE = 1e-4
 FARTHEST = 40.0  # beyond it an ability is infinite
 WORTH_THREADS = 100_000
@@ -94,25 +94,38 @@ def modal(
 
 
 def _best_node(blocks: Blocks, block: Block, tables: Tables, method: str) -> FloatArray:
-    """The node where posterior (MAP) or likelihood (ML, WLE) is largest, shape (B,)."""
-    found, _ = posterior(blocks, block, tables)
+    """Where posterior (MAP) or likelihood (ML, WLE) is largest on the grid, shape (B,).
+
+    The peak of a parabola through the best node and its neighbours.
+    """
+    found, _ = posterior(blocks, block, tables, intercepts=False)
     theta = tables.theta[found.window]
-    if method == "map":
-        return theta[np.argmax(found.density, axis=0)]
     with np.errstate(divide="ignore"):
-        likelihood = np.log(found.density) - tables.log_weights[0][found.window][:, None]
-    return theta[np.argmax(likelihood, axis=0)]
+        height = np.log(found.density)  # (W, B)
+    if method != "map":
+        height -= tables.log_weights[0][found.window][:, None]
+    place = np.clip(np.argmax(height, axis=0), 1, len(theta) - 2)
+    person = np.arange(height.shape[1])
+    before, here, after = (height[place + step, person] for step in (-1, 0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset = 0.5 * (before - after) / (before - 2.0 * here + after)
+    offset = np.where(np.isfinite(offset), np.clip(offset, -1.0, 1.0), 0.0)
+    return np.asarray(theta[place] + offset * (theta[1] - theta[0]))
 
 
 def _peak(block: Block, calibration: Calibration, start: FloatArray, method: str) -> FloatArray:
     """Theta and standard error of a block's persons, stacked (2, B)."""
     theta = start.astype(np.float64)
+    information = np.zeros(len(theta))
+    expected = np.zeros(len(theta))
     longest = np.full(len(theta), LONGEST_STEP)
     last = np.zeros(len(theta))
     active = np.arange(len(theta))
     for _ in range(MOST_STEPS):
-        slopes = person_slopes(block.codes[active], calibration, theta[active], method == "wle")
+        codes = block.codes if len(active) == len(theta) else block.codes[active]
+        slopes = person_slopes(codes, calibration, theta[active], method == "wle")
         pull, curvature = _equation(slopes, calibration, theta[active], method)
+        information[active], expected[active] = slopes.observed, slopes.expected
         with np.errstate(divide="ignore", invalid="ignore"):
             step = pull / curvature
         step = np.where(np.isfinite(step), step, np.sign(pull))
@@ -124,22 +137,19 @@ def _peak(block: Block, calibration: Calibration, start: FloatArray, method: str
         active = active[(np.abs(step) > TOLERANCE) & (np.abs(theta[active]) < FARTHEST)]
         if not len(active):
             break
-    slopes = person_slopes(block.codes, calibration, theta, False)
+    if method == "map":
+        assert isinstance(calibration.latent, Normal)
+        information += calibration.latent.standard_deviation**-2
+    elif method == "wle":
+        information = _weighted_curvature(block, calibration, theta, expected)
     with np.errstate(divide="ignore", invalid="ignore"):
-        if method == "map":
-            assert isinstance(calibration.latent, Normal)
-            information = slopes.observed + calibration.latent.standard_deviation**-2
-        else:
-            information = slopes.observed
-        if method == "wle":
-            information = _weighted_curvature(block, calibration, theta, slopes.expected)
         error = 1.0 / np.sqrt(information)
     infinite = np.abs(theta) >= FARTHEST
     theta[infinite] = np.copysign(np.inf, theta[infinite])
     error[infinite] = np.inf
     if method != "map":
-        nothing = slopes.expected == 0.0
-        theta[nothing & ~infinite] = error[nothing & ~infinite] = np.nan
+        nothing = (expected == 0.0) & ~infinite
+        theta[nothing] = error[nothing] = np.nan
     return np.stack([theta, error])
 
 
@@ -206,21 +216,24 @@ def _two_parameter_slopes(
     slope, intercept = parameters[:, 0], parameters[:, 1]
     z = np.multiply.outer(theta, slope)
     z += intercept  # (B, I)
-    tail = np.exp(-np.abs(z))
-    large = 1.0 / (1.0 + tail)
-    small = tail * large
-    spread_ = large * small
+    sign = np.where(codes > 0, 1.0, -1.0)  # (B, I)
     missing = codes == MISSING
-    residual = np.where(codes == (z > 0), small, -large)  # y - P, up to its sign
-    residual = np.where(z > 0, residual, -residual)
     if missing.any():
-        residual[missing] = 0.0
+        sign[missing] = 0.0
+    z *= sign
+    with np.errstate(over="ignore"):
+        np.exp(z, out=z)
+    z += 1.0
+    np.divide(1.0, z, out=z)  # chance of the other answer, never rounded to nothing
+    first = (z * sign) @ slope
+    spread_ = z * (1.0 - z)
+    if missing.any():
         spread_[missing] = 0.0
-    first = residual @ slope
     information = spread_ @ slope**2
     if not warm:
         return Slopes(first, information, information, np.zeros_like(first))
-    spread_ *= np.where(z > 0, small - large, large - small)  # P Q (Q - P)
+    spread_ *= sign
+    spread_ *= 2.0 * z - 1.0  # P Q (Q - P)
     return Slopes(first, information, information, spread_ @ slope**3)
 
 

@@ -59,3 +59,57 @@ def test_1pl_equals_r_mirt(case):
     assert made.table()["se_discrimination"].iloc[0] == pytest.approx(
         known["items"]["se_free"][0], rel=STANDARD_ERROR
     )
+POLYTOMOUS = {
+    "graded": Graded(),
+    "gpcm": GeneralizedPartialCredit(),
+    "Rasch": PartialCredit(),
+    "nominal": Nominal(),
+}
+
+
+@pytest.mark.parametrize("name", POLYTOMOUS)
+def test_polytomous_models_equal_r_mirt(name):
+    known = golden("graded1500")[name]
+    made = calibrate(golden_responses("graded1500"), POLYTOMOUS[name])
+    assert made.log_likelihood == pytest.approx(known["fit"]["logLik"], abs=1e-5)
+    assert made.n_parameters == known["fit"]["nest"]
+    pars = {key: np.array(value) for key, value in known["items"]["pars"].items()}
+    table = made.parameters
+    if name == "nominal":
+        steps = np.stack([pars["a1"] * pars[f"ak{k}"] for k in range(1, 5)], axis=1)
+        assert table[:, :4] == pytest.approx(steps, abs=10 * R_PARAMETERS)
+        assert table[:, 4:] == pytest.approx(
+            np.stack([pars[f"d{k}"] for k in range(1, 5)], axis=1), abs=10 * R_PARAMETERS
+        )
+    else:
+        assert table[:, 0] == pytest.approx(pars["a1"], abs=R_PARAMETERS)
+        intercepts = np.stack([pars[f"d{k}"] for k in range(1, 5)], axis=1)
+        assert table[:, 1:] == pytest.approx(intercepts, abs=5 * R_PARAMETERS)
+    if name in ("graded", "gpcm"):
+        errors = np.sqrt(np.einsum("idd->id", made.covariance)).ravel()
+        assert errors == pytest.approx(known["items"]["se_free"], rel=STANDARD_ERROR)
+
+
+@pytest.mark.parametrize("case", ["LSAT6", "sim2k20"])
+@pytest.mark.parametrize("kind", ["cross_product", "sandwich"])
+def test_other_standard_errors_equal_r_mirt(case, kind):
+    known = golden(case)["twopl_se"][kind.replace("_product", "prod")]
+    made = calibrate(golden_responses(case), TwoPL(), method=MML(standard_errors=kind))
+    errors = made.table()[["se_discrimination", "se_intercept"]].to_numpy().ravel()
+    assert errors == pytest.approx(known, rel=STANDARD_ERROR)
+    assert kind[:5] in made.standard_errors
+
+
+@pytest.mark.parametrize("case", ["LSAT6", "sim2k20"])
+def test_3pl_with_a_normal_prior_on_the_logit_equals_the_verified_optimum(case):
+    known = golden(case)["threepl_norm_verified"]
+    prior = known["prior"]
+    numbers = [float(word) for word in __import__("re").findall(r"-?\d+\.?\d*", str(prior))][:2]
+    priors = Priors(lower=LogitNormal(*numbers))
+    made = calibrate(
+        golden_responses(case), ThreePL(), method=MML(priors=priors, tolerance=1e-7)
+    )
+    table = made.table()
+    assert table["discrimination"].to_numpy() == pytest.approx(known["a"], abs=2e-3)
+    assert table["intercept"].to_numpy() == pytest.approx(known["d"], abs=2e-3)
+    assert table["lower"].to_numpy() == pytest.approx(known["c"], abs=1e-3)
