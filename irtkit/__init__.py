@@ -54,6 +54,7 @@ from irtkit.io import (
 )
 from irtkit.latent import Histogram, Normal
 from irtkit.layout import Long, Wide
+from irtkit.linking import Linking, link, linked
 from irtkit.models import (
     FourPL,
     GeneralizedPartialCredit,
@@ -66,6 +67,7 @@ from irtkit.models import (
     TwoPL,
 )
 from irtkit.norms import Norms, Percentiles
+from irtkit.planning import Plan, SampleSize, plan_sample
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, ScaleScores, build_scale, scale_score
 from irtkit.scoring import (
@@ -111,6 +113,7 @@ __all__ = [
     "IrtkitError",
     "ItemFit",
     "ItemStates",
+    "Linking",
     "LogNormal",
     "LogitNormal",
     "Long",
@@ -124,12 +127,14 @@ __all__ = [
     "PartialCredit",
     "Percentiles",
     "Plain",
+    "Plan",
     "PredictionError",
     "Priors",
     "Rasch",
     "Reliability",
     "ResponseError",
     "Responses",
+    "SampleSize",
     "ScaleError",
     "ScaleScores",
     "Scores",
@@ -149,10 +154,13 @@ __all__ = [
     "dataset_names",
     "finetuning_set",
     "item_fit",
+    "link",
+    "linked",
     "load_dataset",
     "load_items",
     "load_truth",
     "local_dependence",
+    "plan_sample",
     "plausible_values",
     "preset",
     "read_calibration",

@@ -166,7 +166,12 @@ def build_scale(screening: Screening, *, name: str) -> EvaluationScale:
 
 
 def scale_score(
-    predictions: Responses, scale: EvaluationScale, *, fewest_answers: int = FEWEST_ANSWERS
+    predictions: Responses,
+    scale: EvaluationScale,
+    *,
+    fewest_answers: int = FEWEST_ANSWERS,
+    item_draws: int = 0,
+    seed: int | np.random.Generator = 0,
 ) -> ScaleScores:
     """Place models or persons on a scale; the items stay as they are.
 
@@ -177,6 +182,11 @@ def scale_score(
     scale : EvaluationScale
     fewest_answers : int
         Refuse a model with fewer answers to the scale's calibrated items.
+    item_draws : int
+        Draw the item parameters so often from their covariance, so that standard errors and
+        percentile intervals include the items' uncertainty.
+    seed : int or Generator
+        For the draws.
 
     Raises
     ------
@@ -204,7 +214,7 @@ def scale_score(
     if extra:
         notes.append(f"{count(len(extra), 'item')} not on the scale ignored: {listing(extra)}.")
     notes += _missing_notes(known, scale)
-    scores = score(known, scale.calibration)
+    scores = score(known, scale.calibration, item_draws=item_draws, seed=seed)
     right, wrong = _extremes(known, scale)
     placed = percentiles(scores, scale.calibration.latent, scale.norms)
     return ScaleScores(scores, placed, right, wrong, tuple(notes))

@@ -82,6 +82,10 @@ def iterate(problem: Problem, start: Checkpoint, method: MML, progress: Progress
         Called with a `Checkpoint` after each accelerated cycle.
     """
     now = start
+    if _settled(now, method):  # an interrupted run that had come to its end
+        em = _Map(problem, now.grid, now.bounded)
+        em(_packed(problem, now))
+        return _fit(problem, now, em, True)
     while True:
         em = _Map(problem, now.grid, now.bounded)
         begun = now.n_cycles
@@ -104,9 +108,7 @@ def iterate(problem: Problem, start: Checkpoint, method: MML, progress: Progress
             if progress is not None:
                 progress(now)
             over = now.n_cycles >= method.max_cycles
-            settled = state.change <= method.tolerance and (
-                now.gradient <= method.tolerance or state.change <= STANDSTILL
-            )
+            settled = _settled(now, method)
             grid = problem.population.grid(
                 population if problem.population.kind != "histogram" else np.empty(0),
                 largest_information(problem, parameters),
@@ -126,8 +128,18 @@ def iterate(problem: Problem, start: Checkpoint, method: MML, progress: Progress
                 bounded=now.bounded | runaway,
                 parameters=_at_bound(problem, now.parameters, runaway),
             )
+    return _fit(problem, now, em, settled)
+
+
+def _settled(state: Checkpoint, method: MML) -> bool:
+    """Whether neither the parameters nor the likelihood move any more."""
+    still = state.gradient <= method.tolerance or state.change <= STANDSTILL
+    return state.change <= method.tolerance and still
+
+
+def _fit(problem: Problem, state: Checkpoint, em: _Map, settled: bool) -> Fit:
     moved = np.where(problem.assignment.used(), np.abs(em.change), 0.0).max(axis=1)
-    return Fit(now, settled, moved, em.gradient)
+    return Fit(state, settled, moved, em.gradient)
 
 
 class _Map:
@@ -212,17 +224,14 @@ def _outgrown(old: FloatArray, new: FloatArray, settled: bool) -> bool:
 
 
 def largest_information(problem: Problem, parameters: FloatArray) -> float:
-    """Largest test information over the nodes of the standard normal distribution."""
+    """Largest information that anybody's answers hold, over the standard normal's nodes."""
     theta = Normal().nodes().theta
-    total = np.zeros(len(theta))  # (Q,)
-    assignment = problem.assignment
-    if len(assignment.families) == 1:
-        for start in range(0, assignment.n_items, 1000):
-            part = parameters[start : start + 1000]
-            model = assignment.families[0].model
-            total += model.information(part, theta[:, None]).sum(axis=1)
-    else:
-        total = assignment.information(parameters, theta).sum(axis=1)
+    longest = problem.longest
+    total = np.zeros((1 if longest is None else len(longest), len(theta)))  # (n, Q)
+    for family, places in problem.assignment.tasks(len(theta)):
+        part = parameters[places, : family.n_parameters]
+        information = family.model.information(part, theta[:, None])  # (Q, i)
+        total += information.sum(axis=1) if longest is None else longest[:, places] @ information.T
     return float(total.max())
 
 

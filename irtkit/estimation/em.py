@@ -238,23 +238,22 @@ def _joint(
     log_weights = tables.log_weights[group][window]
     if indicators.answered is None:
         log_weights = log_weights + tables.base_total[window]
-    if sums is not None:
-        joint = tables.theta[window][:, None] * sums[:, 0]
+        joint = log_weights[:, None]
     else:
-        joint = 0.0
-        for contrast, chosen in zip(tables.contrasts, indicators.chosen, strict=True):
-            joint = joint + _products(contrast[window], chosen)
-    if indicators.answered is not None:
         assert tables.base is not None
-        joint += _products(tables.base[window], indicators.answered)
-    joint += log_weights[:, None]
+        joint = _products(tables.base[window], indicators.answered)
+        joint += log_weights[:, None]
+    if sums is not None:
+        return joint + tables.theta[window][:, None] * sums[:, 0]
+    for contrast, chosen in zip(tables.contrasts, indicators.chosen, strict=True):
+        joint = joint + _products(contrast[window], chosen)
     return joint
 
 
 def _products(table: Any, matrix: Any) -> Any:
     """Return table (W, I) times the transpose of a matrix (B, I), dense or sparse."""
     if isinstance(matrix, sp.csr_array):
-        return (matrix @ table.T).T
+        return np.ascontiguousarray((matrix @ np.ascontiguousarray(table.T)).T)
     return table @ matrix.T
 
 
@@ -389,7 +388,7 @@ def _accumulated(blocks: Blocks, tables: Tables, share: Sequence[Block]) -> _Sum
 def _counted(density: Any, matrix: Any) -> Any:
     """Return density (W, B) times a matrix (B, I), dense or sparse."""
     if isinstance(matrix, sp.csr_array):
-        return (matrix.T @ density.T).T
+        return (matrix.T @ np.ascontiguousarray(density.T)).T
     return density @ matrix
 
 

@@ -57,6 +57,8 @@ class Problem:
     population : Population
     slope_bound : float
         Slopes stay within plus and minus this bound.
+    longest : array of bool, shape (n, I), or None
+        Which items the persons with the most answers answered; None if somebody answered all.
     """
 
     blocks: Blocks
@@ -65,6 +67,7 @@ class Problem:
     priors: Priors
     population: Population
     slope_bound: float
+    longest: BoolArray | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 
-from irtkit.arrays import FloatArray, IntArray
+from irtkit.arrays import BoolArray, FloatArray, IntArray
+from irtkit.coding import MISSING
 from irtkit.errors import ModelError, NotConverged, count, listing, nearest, shown
 from irtkit.estimation.blocks import Blocks, Rows
 from irtkit.estimation.calibration import (
@@ -42,6 +44,7 @@ from irtkit.threads import one_thread_a_core
 
 LARGEST_START_LOADING = 0.8
 SORTED_FROM = 2000  # persons
+LONGEST_PERSONS = 100
 
 
 def calibrate(
@@ -184,12 +187,30 @@ def prepared(
         backend=method.place(),
         packed=assignment.linear,
     )
-    problem = Problem(blocks, assignment, structure, method.priors, population, method.slope_bound)
+    problem = Problem(
+        blocks,
+        assignment,
+        structure,
+        method.priors,
+        population,
+        method.slope_bound,
+        _longest(chosen),
+    )
     counts = counts[usable]
     start = _rough_start(assignment, first_component(chosen, counts), counts)
     if len(rows.weights) >= SORTED_FROM and isinstance(rows.codes, np.ndarray):
         problem = replace(problem, blocks=_sorted(problem, rows, start))
     return Setup(chosen, counts, problem, start, states)
+
+
+def _longest(responses: Responses) -> BoolArray | None:
+    """Which items the persons with the most answers answered; None if somebody answered all."""
+    answered = responses.n_answered()
+    if answered.max() == responses.n_items:
+        return None
+    chosen = np.argsort(-answered, kind="stable")[:LONGEST_PERSONS]
+    codes = responses.codes[chosen]
+    return np.asarray(codes.toarray() > 0 if sp.issparse(codes) else codes != MISSING)
 
 
 def _models(responses: Responses, model: ItemModel | Mapping[str, ItemModel]) -> list[ItemModel]:

@@ -1,6 +1,5 @@
 """Calibration against R's mirt, against brute force, and under the laws that it must obey."""
 
-import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,6 @@ from irtkit.estimation.population import Population, moments
 from irtkit.models import OnePL, Rasch, TwoPL
 from irtkit.responses import Responses
 from irtkit.simulate import simulate
-from tests.golden import CASES, golden, golden_responses
 
 LOG_LIKELIHOOD = 1e-6  # both sides converged to 1e-10 or so
 R_PARAMETERS = 1e-4  # R stops by parameter change, some of its tails are 1e-5 away

@@ -19,7 +19,7 @@ from irtkit.estimation.population import Population
 from irtkit.estimation.score_products import score_products
 from irtkit.estimation.standard_errors import complete_information
 from irtkit.latent import Normal
-from irtkit.models import MODELS, Assignment, Graded, TwoPL
+from irtkit.models import MODELS, Assignment, DivideByTotal, Graded, TwoPL
 from irtkit.simulate import simulate
 
 THETA = Normal().nodes().theta
@@ -51,6 +51,8 @@ def looped(assignment, parameters, codes, weights):
 @pytest.mark.parametrize("missing", [0.0, 0.3], ids=["complete", "incomplete"])
 @pytest.mark.parametrize("storage", ["dense", "packed", "sparse"])
 def test_e_step_equals_the_obvious_loop(model, missing, storage):
+    if storage == "packed" and not isinstance(model, DivideByTotal):
+        storage = "dense"  # these models need more of the answers than sums
     made = simulate(model, n_persons=25, n_items=5, seed=3, missing=missing)
     weights = np.arange(1.0, 26.0)
     codes = made.responses.dense()
@@ -69,9 +71,7 @@ def test_e_step_equals_the_obvious_loop(model, missing, storage):
         if found.first is not None:
             chosen = counts[:, :, 1:]
             assert pytest.approx(chosen.sum(axis=0), abs=1e-9) == found.total.T
-            assert pytest.approx(
-                np.einsum("q,qik->ik", THETA, chosen), abs=1e-9
-            ) == found.first.T
+            assert pytest.approx(np.einsum("q,qik->ik", THETA, chosen), abs=1e-9) == found.first.T
         else:
             assert found.category_counts(slice(None), n_categories) == pytest.approx(
                 counts, abs=1e-9
@@ -90,7 +90,8 @@ def test_likelihood_of_all_patterns_sums_to_one(model):
     assert np.exp(each).sum() == pytest.approx(1.0, abs=1e-12)
 
 
-def test_windows_widen_when_persons_move_out_of_them():
+def test_windows_widen_when_persons_move_out_of_them(monkeypatch):
+    monkeypatch.setattr("irtkit.estimation.blocks.BLOCK_PERSONS", (50, 50))
     made = simulate(TwoPL(), n_persons=400, n_items=60, seed=2)
     codes = made.responses.dense()
     order = np.argsort(codes.sum(axis=1))
@@ -121,7 +122,9 @@ def likelihood_of(problem, theta, weights):
         parameters = flat.reshape(problem.shape)
         tables = Tables.of(problem.assignment, parameters, theta, weights)
         expected = e_step(problem.blocks, tables)
-        return expected.log_likelihood, derivatives(problem, parameters, theta, expected)[1].ravel()
+        return expected.log_likelihood, derivatives(problem, parameters, theta, expected)[
+            1
+        ].ravel()
 
     return at
 

@@ -59,6 +59,8 @@ def test_1pl_equals_r_mirt(case):
     assert made.table()["se_discrimination"].iloc[0] == pytest.approx(
         known["items"]["se_free"][0], rel=STANDARD_ERROR
     )
+
+
 POLYTOMOUS = {
     "graded": Graded(),
     "gpcm": GeneralizedPartialCredit(),
@@ -106,9 +108,7 @@ def test_3pl_with_a_normal_prior_on_the_logit_equals_the_verified_optimum(case):
     prior = known["prior"]
     numbers = [float(word) for word in __import__("re").findall(r"-?\d+\.?\d*", str(prior))][:2]
     priors = Priors(lower=LogitNormal(*numbers))
-    made = calibrate(
-        golden_responses(case), ThreePL(), method=MML(priors=priors, tolerance=1e-7)
-    )
+    made = calibrate(golden_responses(case), ThreePL(), method=MML(priors=priors, tolerance=1e-7))
     table = made.table()
     assert table["discrimination"].to_numpy() == pytest.approx(known["a"], abs=2e-3)
     assert table["intercept"].to_numpy() == pytest.approx(known["d"], abs=2e-3)
