@@ -20,6 +20,7 @@ from irtkit.storage import DENSE_CELLS, Codes
 
 LOG_SLOPE_SD = 0.3
 SPARSE_FROM = 0.8  # share missing
+CHUNK_CELLS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,8 +143,9 @@ def answers(
 ) -> npt.NDArray[np.int8]:
     """Draw the answers of persons with abilities theta (P,), shape (P, I)."""
     codes = np.empty((len(theta), len(parameters)), dtype=np.int8)
-    for start in range(0, len(theta), 4096):
-        part = slice(start, start + 4096)
+    size = max(1, CHUNK_CELLS // (len(parameters) * int(assignment.n_categories.max())))
+    for start in range(0, len(theta), size):
+        part = slice(start, start + size)
         chance = np.exp(assignment.log_prob(parameters, theta[part]))  # (p, I, K)
         upto = np.cumsum(chance, axis=2)[:, :, :-1]
         codes[part] = (rng.random(chance.shape[:2])[:, :, None] > upto).sum(axis=2)

@@ -1,24 +1,39 @@
 """EAP scores, percentiles and norms: golden values, brute force, ties and extremes."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from scipy.stats import norm
 
 from irtkit.errors import ModelError
 from irtkit.estimation import MML, calibrate
 from irtkit.latent import Normal
-from irtkit.models import Rasch, TwoPL
+from irtkit.models import MODELS, GeneralizedPartialCredit, Graded, Rasch, TwoPL
 from irtkit.norms import NORM_POINTS, norms_of, percentiles
 from irtkit.responses import Responses
-from irtkit.scoring import Scores, score
+from irtkit.scoring import Scores, plausible_values, reliability, score
+from irtkit.scoring import test_information as irt_information
+from irtkit.scoring.modal import person_slopes
 from irtkit.scoring.scores import quantiles
 from irtkit.simulate import simulate
 from tests.golden import CASES, golden, golden_responses
 
+QUICK = MML(standard_errors=None)
 EAP = 3e-5  # R stopped its Rasch variance within 1e-5
+
+
+def truth_as_calibration(made):
+    """Return a calibration that holds the parameters which the answers were drawn from."""
+    calibration = calibrate(
+        made.responses, made.assignment.models[0], method=MML(standard_errors=None, tolerance=0.05)
+    )
+    return replace(
+        calibration, parameters=made.parameters, assignment=made.assignment, latent=Normal()
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -142,3 +157,200 @@ def test_tables_are_indexed_by_person():
     assert isinstance(table, pd.DataFrame)
     columns = ["theta", "standard_error", "theta_low", "theta_high", "n_answered"]
     assert list(table.columns) == columns
+
+
+ABILITY = 1e-4  # R maximises numerically
+ABILITY_ERROR = 1e-3  # relative; its Hessians are numerical too
+
+
+def numbers(values):
+    return np.array(
+        [np.nan if v in (None, "NA") else float(str(v).replace("Inf", "inf")) for v in values]
+    )
+
+
+@pytest.mark.parametrize("method", ["map", "ml", "wle"])
+@pytest.mark.parametrize(
+    ("case", "name", "model"),
+    [
+        ("LSAT6", "twopl", TwoPL()),
+        ("sim2k20", "twopl", TwoPL()),
+        ("sim2k20_na30", "twopl", TwoPL()),
+        ("graded1500", "graded", Graded()),
+        ("graded1500", "gpcm", GeneralizedPartialCredit()),
+    ],
+)
+def test_map_ml_and_wle_equal_r_mirt(case, name, model, method):
+    known = golden(case)[name]["scores"][method.upper()]
+    responses = golden_responses(case)
+    scores = score(responses, calibrate(responses, model, method=QUICK), method=method)
+    theta, error = numbers(known["theta"]), numbers(known["se"])
+    plain = np.isfinite(theta) & (np.abs(theta) < 19)  # R stops at 20 on its way to infinity
+    found, found_error = scores.theta[: len(theta)], scores.standard_error[: len(theta)]
+    assert found[plain] == pytest.approx(theta[plain], abs=ABILITY)
+    assert found_error[plain] == pytest.approx(error[plain], rel=ABILITY_ERROR)
+    assert np.isinf(found[~plain]).all()
+    assert np.isinf(found_error[~plain]).all()
+
+
+@pytest.mark.parametrize("case", ["LSAT6", "sim2k20"])
+def test_summed_score_eap_and_reliability_equal_r_mirt(case):
+    known = golden(case)["twopl"]
+    responses = golden_responses(case)
+    calibration = calibrate(responses, TwoPL(), method=QUICK)
+    scores = score(responses, calibration, method="eapsum")
+    total = responses.dense().sum(axis=1)
+    assert scores.theta == pytest.approx(np.array(known["scores"]["EAPsum"]["F1"])[total], abs=EAP)
+    assert scores.standard_error == pytest.approx(
+        np.array(known["scores"]["EAPsum"]["SE_F1"])[total], abs=EAP
+    )
+    found = reliability(calibration, score(responses, calibration))
+    assert found.marginal == pytest.approx(known["diagnostics"]["marginal_rxx"], abs=1e-6)
+    assert found.empirical == pytest.approx(known["diagnostics"]["empirical_rxx"], abs=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_map_ml_and_wle_are_the_peaks_of_what_they_maximise(model):
+    made = simulate(model, n_persons=300, n_items=15, seed=2, missing=0.2)
+    calibration = truth_as_calibration(made)
+    theta = np.linspace(-8, 8, 6401)
+    log_prob = calibration.log_prob(theta)
+    information = calibration.assignment.information(calibration.parameters, theta).sum(axis=1)
+    codes = made.responses.dense()[:40]
+    for method in ("map", "ml", "wle"):
+        found = score(made.responses, calibration, method=method).theta[:40]
+        for person, row in enumerate(codes):
+            seen = np.flatnonzero(row >= 0)
+            height = log_prob[:, seen, row[seen]].sum(axis=1)
+            if method == "map":
+                height = height - theta**2 / 2
+            elif method == "wle":
+                if model.name in ("3pl", "4pl", "graded", "nominal"):
+                    continue  # J / 2I is no derivative of a logarithm there
+                own = calibration.assignment.information(calibration.parameters, theta)
+                height = height + 0.5 * np.log(own[:, seen].sum(axis=1))
+            if np.isfinite(found[person]):
+                best = theta[np.argmax(height)]
+                if abs(best) < 7.9:
+                    assert found[person] == pytest.approx(best, abs=0.004)
+    assert information.min() >= 0
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+def test_slopes_of_a_persons_likelihood_equal_differences_dense_and_sparse(model):
+    made = simulate(model, n_persons=30, n_items=9, seed=3, missing=0.3)
+    calibration = truth_as_calibration(made)
+    theta = np.linspace(-3, 3, 30)
+    codes = made.responses.dense()
+    held = sp.csr_array(codes + np.int8(1))
+
+    def height(points):
+        table = calibration.log_prob(points)  # (P, I, K)
+        seen = codes >= 0
+        own = np.take_along_axis(table, np.where(seen, codes, 0)[..., None].astype(int), -1)
+        return np.where(seen, own[..., 0], 0.0).sum(axis=1)
+
+    step = 1e-4
+    up, here, down = (height(theta + d) for d in (step, 0.0, -step))
+    for answers in (codes, held):
+        found = person_slopes(answers, calibration, theta, True)
+        assert found.first == pytest.approx((up - down) / (2 * step), abs=1e-5)
+        assert found.observed == pytest.approx(-(up - 2 * here + down) / step**2, abs=1e-4)
+    chance = np.exp(calibration.log_prob(theta))
+    moved = [np.exp(calibration.log_prob(theta + d)) for d in (step, -step)]
+    first = (moved[0] - moved[1]) / (2 * step)
+    second = (moved[0] - 2 * chance + moved[1]) / step**2
+    seen = (codes >= 0)[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        warm = np.where(seen, first * second / chance, 0.0).sum(axis=(1, 2))
+        fisher = np.where(seen, first**2 / chance, 0.0).sum(axis=(1, 2))
+    assert found.warm == pytest.approx(warm, abs=1e-5)
+    assert found.expected == pytest.approx(fisher, abs=1e-5)
+
+
+def test_perfect_patterns_are_infinite_by_ml_and_finite_by_wle():
+    made = simulate(TwoPL(), n_persons=50, n_items=6, seed=1)
+    calibration = truth_as_calibration(made)
+    codes = np.array([[1] * 6, [0] * 6, [-1] * 6], dtype=np.int8)
+    responses = Responses(codes, ("best", "worst", "none"), made.responses.items)
+    ml = score(responses, calibration, method="ml")
+    assert ml.theta[:2].tolist() == [np.inf, -np.inf]
+    assert np.isnan(ml.theta[2])
+    wle = score(responses, calibration, method="wle")
+    assert np.isfinite(wle.theta[:2]).all()
+    assert wle.theta[0] > 1 > -1 > wle.theta[1]
+    assert score(responses, calibration, method="map").theta[2] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_summed_score_mean_is_the_weighted_mean_of_its_patterns():
+    made = simulate(Graded(), n_persons=30, n_items=4, seed=1, n_categories=3)
+    calibration = truth_as_calibration(made)
+    patterns = np.array(list(itertools.product(range(3), repeat=4)), dtype=np.int8)
+    names = tuple(f"p{n}" for n in range(len(patterns)))
+    responses = Responses(patterns, names, made.responses.items, made.responses.categories)
+    eap = score(responses, calibration).theta
+    by_sum = score(responses, calibration, method="eapsum").theta
+    nodes = calibration.nodes()
+    log_prob = calibration.log_prob(nodes.theta)
+    chance = np.array(
+        [
+            np.exp(log_prob[:, range(4), row].sum(axis=1) + nodes.log_weights).sum()
+            for row in patterns
+        ]
+    )
+    for total in range(9):
+        own = patterns.sum(axis=1) == total
+        assert by_sum[own] == pytest.approx(np.average(eap[own], weights=chance[own]), abs=1e-9)
+    with pytest.raises(ModelError, match="cannot be compared"):
+        score(
+            replace(responses, codes=np.where(patterns == 2, -1, patterns).astype(np.int8)),
+            calibration,
+            method="eapsum",
+        )
+
+
+def test_plausible_values_have_the_moments_of_the_posterior_and_repeat_with_their_seed():
+    made = simulate(TwoPL(), n_persons=50, n_items=12, seed=1)
+    calibration = truth_as_calibration(made)
+    scores = score(made.responses, calibration)
+    draws = plausible_values(made.responses, calibration, n_draws=2000, seed=3)
+    values = draws.to_numpy()
+    assert values.mean(axis=1) == pytest.approx(scores.theta, abs=0.06)
+    assert values.std(axis=1) == pytest.approx(scores.standard_error, rel=0.08)
+    again = plausible_values(made.responses, calibration, n_draws=2000, seed=3)
+    assert draws.equals(again)
+    assert list(draws.columns[:2]) == ["pv_1", "pv_2"]
+
+
+def test_item_uncertainty_widens_intervals_and_needs_standard_errors():
+    made = simulate(TwoPL(), n_persons=150, n_items=10, seed=1)
+    calibration = calibrate(made.responses, TwoPL())
+    plain = score(made.responses, calibration)
+    wide = score(made.responses, calibration, item_draws=200, seed=1)
+    assert wide.standard_error.mean() > 1.01 * plain.standard_error.mean()
+    assert wide.theta == pytest.approx(plain.theta, abs=0.15)
+    assert (wide.high - wide.low).mean() > (plain.high - plain.low).mean()
+    bare = calibrate(made.responses, TwoPL(), method=QUICK)
+    with pytest.raises(ModelError, match="without standard errors"):
+        score(made.responses, bare, item_draws=5)
+    with pytest.raises(ModelError, match="'eap' only"):
+        score(made.responses, calibration, method="map", item_draws=5)
+
+
+def test_information_is_that_of_the_items_and_expected_scores_rise():
+    made = simulate(Graded(), n_persons=30, n_items=5, seed=2)
+    calibration = truth_as_calibration(made)
+    table = irt_information(calibration, [-1.0, 0.0, 1.0])
+    items = calibration.assignment.information(calibration.parameters, np.array([-1.0, 0.0, 1.0]))
+    assert table["information"].to_numpy() == pytest.approx(items.sum(axis=1))
+    assert table["standard_error"].to_numpy() == pytest.approx(items.sum(axis=1) ** -0.5)
+    assert table["expected_score"].is_monotonic_increasing
+
+
+def test_a_histogram_has_no_mode_but_a_mean():
+    made = simulate(TwoPL(), n_persons=800, n_items=10, seed=2)
+    method = MML(latent="histogram", standard_errors=None, tolerance=1e-3)
+    calibration = calibrate(made.responses, TwoPL(), method=method)
+    assert np.isfinite(score(made.responses, calibration).theta).all()
+    with pytest.raises(ModelError, match="no smooth density"):
+        score(made.responses, calibration, method="map")

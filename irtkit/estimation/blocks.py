@@ -23,7 +23,8 @@ from irtkit.storage import Codes
 
 BLOCK_CELLS = 100_000
 BLOCK_PERSONS = (64, 1024)
-PACKED_BLOCK_PERSONS = 1024
+PACKED_BLOCK_PERSONS = 2048
+INCOMPLETE_BLOCK_CELLS = 4_000_000
 SPARSE_BLOCK_PERSONS = 8192
 DEVICE_BLOCK_PERSONS = 262_144
 KEPT_BYTES = 2**29
@@ -140,7 +141,7 @@ class Blocks:
         order = np.arange(n_persons) if order is None else order
         groups = np.zeros(n_persons, dtype=np.int64) if groups is None else groups
         n_groups = int(groups.max(initial=0)) + 1
-        size = PACKED_BLOCK_PERSONS if packed else _block_size(codes, backend)
+        size = _block_size(codes, backend, packed)
         made: list[Block] = []
         for group in range(n_groups):
             members = order[groups[order] == group] if n_groups > 1 else order
@@ -241,12 +242,17 @@ class Blocks:
         return total
 
 
-def _block_size(codes: Codes, backend: Backend) -> int:
+def _block_size(codes: Codes, backend: Backend, packed: bool) -> int:
+    """Persons in a block, so that what is made of them fits the cache, or at least memory."""
     if backend.name != "numpy":
         return DEVICE_BLOCK_PERSONS
-    if sp.issparse(codes):
+    if isinstance(codes, sp.csr_array):
         return SPARSE_BLOCK_PERSONS
     fewest, most = BLOCK_PERSONS
+    if packed and codes.min(initial=0) != MISSING:
+        return PACKED_BLOCK_PERSONS
+    if packed:
+        return min(max(INCOMPLETE_BLOCK_CELLS // codes.shape[1], fewest), PACKED_BLOCK_PERSONS)
     return min(max(BLOCK_CELLS // codes.shape[1], fewest), most)
 
 

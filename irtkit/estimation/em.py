@@ -288,12 +288,18 @@ def e_step(blocks: Blocks, tables: Tables) -> Expected:
     parts = spread(
         lambda share: _accumulated(blocks, there, share),
         blocks.blocks,
-        blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS,
+        _worth_threads(blocks),
     )
     whole = parts[0]
     for part in parts[1:]:
         whole.add(part)
     return whole.expected(blocks, there)
+
+
+def _worth_threads(blocks: Blocks) -> bool:
+    """Whether threads gain anything: looking packed bits up does not release the interpreter."""
+    plain = blocks.packed and blocks.complete
+    return blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS and not plain
 
 
 def _moved(tables: Tables, blocks: Blocks) -> Tables:
@@ -402,7 +408,7 @@ def log_likelihoods(blocks: Blocks, tables: Tables) -> FloatArray:
             found, _ = posterior(blocks, block, there)
             values[block.rows] = to_numpy(found.log_marginal)
 
-    spread(fill, blocks.blocks, blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS)
+    spread(fill, blocks.blocks, _worth_threads(blocks))
     return values
 
 
@@ -428,5 +434,5 @@ def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
             found, _ = posterior(blocks, block, there)
             values[block.rows] = to_numpy(found.mean)
 
-    spread(fill, blocks.blocks, blocks.backend.name == "numpy" and blocks.cells > WORTH_THREADS)
+    spread(fill, blocks.blocks, _worth_threads(blocks))
     return values

@@ -34,7 +34,7 @@ from irtkit.estimation.scalable import scalable_covariance
 from irtkit.estimation.score_products import n_other, score_products
 
 MOST_PARAMETERS = 4000
-MOST_PRODUCTS = 3e12
+MOST_PRODUCTS = 3e11  # multiplications and additions
 DIFFERENCE = 1e-4
 SCALABLE = "expected information, missing part of low rank"
 
@@ -111,8 +111,11 @@ def covariance(problem: Problem, fit: Fit, method: MML) -> Uncertainty:
 
 def _too_large(problem: Problem, n_nodes: int) -> bool:
     n_items, _ = problem.shape
-    width = n_items * n_other(problem)
-    products = 2.0 * problem.blocks.n_persons * n_nodes * float(width) ** 2
+    blocks = problem.blocks
+    two = int(problem.assignment.n_categories.max()) == 2
+    passes = 6 if blocks.packed and blocks.complete and two else n_nodes
+    width = float(n_items * n_other(problem))
+    products = 2.0 * blocks.n_persons * passes * width**2
     return n_items * problem.shape[1] > MOST_PARAMETERS or products > MOST_PRODUCTS
 
 
