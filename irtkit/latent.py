@@ -1,7 +1,9 @@
 """The distribution of ability in the population, on quadrature nodes.
 
 `Normal` is the default, N(0, 1) on 61 equally spaced nodes over [-6, 6]. Nodes closer together
-are needed for long tests, whose posterior is narrower than the spacing: `nodes_for` has the rule.
+are needed for long tests, whose posterior is narrower than the spacing: at most 1.25 posterior
+SDs apart, because the error falls as exp(-2 pi^2 (posterior SD / spacing)^2). The rule is applied
+in `estimation/population.py`.
 `Histogram` is a distribution of any shape, estimated at its nodes.
 
 References
@@ -13,7 +15,6 @@ Trefethen, L. N., & Weideman, J. A. C. (2014). The exponentially convergent trap
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,18 +119,3 @@ class Histogram:
 
 
 Latent = Normal | Histogram
-
-
-def nodes_for(largest_information: float) -> int:
-    """Return how many nodes over +-6 SD keep the quadrature exact for a test.
-
-    The spacing is at most 1.25 / sqrt(1 + largest test information), in SD of theta, because the
-    error of equally spaced nodes falls as exp(-2 pi^2 (posterior SD / spacing)^2).
-
-    Parameters
-    ----------
-    largest_information : float
-        Largest test information over theta, in units of 1 / variance of theta.
-    """
-    spacing = SPACING_PER_SD / math.sqrt(1.0 + largest_information)
-    return max(FEWEST_NODES, 2 * math.ceil(HALF_WIDTH / spacing) + 1)

@@ -29,6 +29,7 @@ from irtkit.responses import Responses
 
 # Faults whose test stands in another module, which must exist and hold that test.
 CALIBRATE = "tests.estimation.test_calibrate"
+MODELS = "tests.estimation.test_models_calibrated"
 ELSEWHERE = {
     1: (CALIBRATE, "test_constant_and_unanswered_items_are_states_and_the_rest_is_calibrated"),
     3: (CALIBRATE, "test_constant_and_unanswered_items_are_states_and_the_rest_is_calibrated"),
@@ -38,13 +39,13 @@ ELSEWHERE = {
     23: (CALIBRATE, "test_too_few_items_or_persons_are_refused"),
     24: (CALIBRATE, "test_fewer_persons_than_items_is_noted"),
     2: ("tests.test_scoring", "test_person_without_answers_gets_the_population"),
+    4: (MODELS, "test_a_category_chosen_once_is_kept_and_noted"),
+    34: (MODELS, "test_a_category_that_nobody_chose_is_a_state_and_the_highest_sets_the_size"),
+    57: (MODELS, "test_groups_without_sense_are_refused"),
     5: ("tests.test_scale", "test_the_key_itself_is_at_the_ceiling_with_an_interval"),
 }
 # Faults of options that this version does not have.
 NOT_YET = {
-    4: "polytomous models are not built: more than two categories cannot be calibrated",
-    34: "polytomous scales are not built; an unknown label is refused by scale_score",
-    57: "there is no group column: multi-group models are not built",
     58: "there are no forms: one file makes one table",
 }
 
@@ -686,7 +687,7 @@ def test_every_fault_of_the_catalogue_has_its_place():
         assert hasattr(importlib.import_module(module), test)
 
 
-def test_more_than_two_categories_cannot_be_calibrated_yet(tmp_path):
+def test_more_than_two_categories_need_a_model_for_them(tmp_path):
     made = read(tmp_path, "id,x,y,z\na,0,1,2\nb,1,2,0\nc,2,0,1\n")
     with pytest.raises(ModelError, match="knows 0 and 1 only"):
         calibrate(made, TwoPL())

@@ -159,9 +159,25 @@ def _numbered(responses: Responses, groups: Sequence[str]) -> tuple[tuple[str, .
     labels = [str(group) for group in groups]
     if len(labels) != responses.n_persons:
         raise ModelError(f"{len(labels)} groups were given for {responses.n_persons} persons.")
+    empty = [
+        person
+        for person, group in zip(responses.persons, groups, strict=True)
+        if group is None or group != group or not str(group).strip()
+    ]
+    if empty:
+        raise ModelError(
+            f"{count(len(empty), 'person')} without a group: {listing(empty)}. Name their group, or "
+            "leave them out (select_persons)."
+        )
     names = tuple(dict.fromkeys(labels))
     if len(names) < 2:
         raise ModelError(f"All persons are in the group {listing(names)}; use calibrate.")
+    lonely = [name for name in names if labels.count(name) < 2]
+    if lonely:
+        raise ModelError(
+            f"There is one person only in {listing(lonely)}: a group needs at least two for a "
+            "distribution. Join small groups."
+        )
     number = {name: place for place, name in enumerate(names)}
     return names, np.array([number[label] for label in labels], dtype=np.int64)
 

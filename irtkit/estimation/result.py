@@ -67,7 +67,7 @@ def finished(
     twins = duplicates(chosen, counts)
     found = _states(problem, parameters, chosen, twins)
     every = _spread(responses, chosen, states)
-    notes = _notes(problem, chosen, twins, found, states, responses)
+    notes = _notes(problem, chosen, counts, twins, found, states, responses)
     for place, state in zip(every, found, strict=True):
         states[place] = state
     record = _record(fit, chosen, change, every, responses.n_items)
@@ -260,6 +260,7 @@ def _density_sum(moments: list[tuple[float, float]], theta: FloatArray) -> list[
 def _notes(
     problem: Problem,
     chosen: Responses,
+    counts: FloatArray,
     twins: dict[str, str],
     found: list[str],
     states: list[str],
@@ -271,6 +272,13 @@ def _notes(
         notes.append(
             f"{count(len(gaps), 'item')} not calibrated, because nobody chose some category below "
             f"the highest: {listing(gaps)}. Join categories that are never used."
+        )
+    rare = (counts == 1) & (np.arange(counts.shape[1]) < problem.assignment.n_categories[:, None])
+    rare &= (problem.assignment.n_categories > 2)[:, None]
+    for place, code in np.argwhere(rare)[:5]:
+        notes.append(
+            f"Category {chosen.categories[code]} of item {shown(chosen.items[place])} was chosen "
+            "once: its parameter hangs on one answer."
         )
     named = list(zip(chosen.items, found, strict=True))
     reversed_items = [item for item, state in named if state == REVERSE_KEYED]

@@ -280,6 +280,17 @@ def test_a_category_that_nobody_chose_is_a_state_and_the_highest_sets_the_size()
         score(responses, found)
 
 
+def test_a_category_chosen_once_is_kept_and_noted():
+    responses = sample(Graded(), 600).responses
+    codes = responses.dense().copy()
+    codes[codes[:, 2] == 2, 2] = 1
+    codes[0, 2] = 2
+    found = calibrate(replace(responses, codes=codes), Graded())
+    assert found.states[2] == "ok"
+    assert found.assignment.n_categories[2] == 3
+    assert "Category 2 of item 'i3' was chosen once" in " ".join(found.notes)
+
+
 def test_an_empirical_histogram_finds_the_shape_and_keeps_mean_0_and_sd_1():
     rng = np.random.default_rng(3)
     theta = np.where(rng.random(4000) < 0.5, rng.normal(-1, 0.4, 4000), rng.normal(1, 0.4, 4000))
@@ -347,6 +358,10 @@ def test_groups_without_sense_are_refused():
         calibrate_groups(responses, ["a"] * 100, TwoPL())
     with pytest.raises(ModelError, match="99 groups were given for 100"):
         calibrate_groups(responses, half[:-1], TwoPL())
+    with pytest.raises(ModelError, match=r"1 person without a group: 'p100'"):
+        calibrate_groups(responses, [*half[:-1], None], TwoPL())
+    with pytest.raises(ModelError, match=r"one person only in 'c'"):
+        calibrate_groups(responses, [*half[:-1], "c"], TwoPL())
     with pytest.raises(ModelError, match="Unknown invariance 'strict'"):
         calibrate_groups(responses, half, TwoPL(), invariance="strict")
     with pytest.raises(ModelError, match="'i01'"):
