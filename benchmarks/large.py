@@ -20,7 +20,7 @@ from benchmarks.recovery import recovery, regression
 from benchmarks.rows import Row
 from benchmarks.workloads import Workload, drawn, resized, stored
 
-SIZES = (0.1, 0.316, 1.0)
+SIZES = (0.25, 0.5, 1.0)
 SAME_SCORE = 1e-9
 
 

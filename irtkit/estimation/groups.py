@@ -166,8 +166,8 @@ def _numbered(responses: Responses, groups: Sequence[str]) -> tuple[tuple[str, .
     ]
     if empty:
         raise ModelError(
-            f"{count(len(empty), 'person')} without a group: {listing(empty)}. Name their group, or "
-            "leave them out (select_persons)."
+            f"{count(len(empty), 'person')} without a group: {listing(empty)}. Name their group, "
+            "or leave them out (select_persons)."
         )
     names = tuple(dict.fromkeys(labels))
     if len(names) < 2:

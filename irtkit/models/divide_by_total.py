@@ -252,7 +252,10 @@ class TwoPL(DivideByTotal):
 
     def expected_score(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Chance of success, shape (...)."""
-        return np.asarray(expit(parameters[..., 0] * theta + parameters[..., 1]))
+        with np.errstate(over="ignore"):
+            return np.asarray(
+                1.0 / (1.0 + np.exp(-(parameters[..., 0] * theta + parameters[..., 1])))
+            )
 
     def difficulties(self, parameters: FloatArray) -> FloatArray:
         """B = -d / a, shape (..., 1)."""

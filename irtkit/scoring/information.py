@@ -34,7 +34,8 @@ def test_information(calibration: Calibration, theta: npt.ArrayLike | None = Non
         Indexed by theta: information, standard_error (1 / sqrt(information)), expected_score (sum
         of the expected codes).
     """
-    part = restricted(calibration, np.flatnonzero(calibration.calibrated).tolist())
+    known = calibration.calibrated
+    part = calibration if known.all() else restricted(calibration, np.flatnonzero(known).tolist())
     points = part.nodes().theta if theta is None else np.atleast_1d(np.asarray(theta, float))
     information = part.assignment.information(part.parameters, points).sum(axis=1)  # (Q,)
     with np.errstate(divide="ignore"):

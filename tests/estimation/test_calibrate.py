@@ -220,6 +220,14 @@ def test_nodes_follow_the_length_of_the_test():
     made = calibrate(long_test, TwoPL(), method=MML(standard_errors=None))
     assert made.convergence.n_nodes > 80
     assert made.convergence.quadrature_change < 0.01
+    nodes = made.nodes()
+    usable = np.flatnonzero(made.calibrated)
+    chosen = long_test.select_items([made.items[place] for place in usable])
+    tables = Tables.of(
+        made.assignment.at(usable), made.parameters[usable], nodes.theta, nodes.log_weights
+    )
+    mass = e_step(Blocks.of(chosen.codes, chosen.weights, 2), tables).mass[0]
+    assert moments(nodes.theta, mass) == pytest.approx((0.0, 1.0), abs=1e-5)
 
 
 @pytest.mark.slow
