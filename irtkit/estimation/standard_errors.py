@@ -36,7 +36,6 @@ from irtkit.estimation.score_products import n_other, score_products
 MOST_PARAMETERS = 4000
 MOST_PRODUCTS = 3e11  # multiplications and additions
 DIFFERENCE = 1e-4
-SCALABLE = "expected information, missing part of low rank"
 
 SOURCES = {
     "oakes": "observed information",
@@ -74,18 +73,19 @@ def covariance(problem: Problem, fit: Fit, method: MML) -> Uncertainty:
     parameters = fit.checkpoint.parameters
     theta = fit.checkpoint.grid
     weights = problem.population.log_weights(fit.checkpoint.population, theta)
-    tables = Tables.of(problem.assignment, parameters, theta, weights)
+    complete_answers = problem.blocks.complete
+    tables = Tables.of(problem.assignment, parameters, theta, weights, complete=complete_answers)
     expected = e_step(problem.blocks, tables)
     complete = complete_information(problem, parameters, theta, expected)  # (I, D, D)
     held = _held(problem, parameters)
     kind = method.standard_errors
     assert kind is not None
     if _too_large(problem, len(theta)):
-        blocks = scalable_covariance(problem, parameters, theta, expected, complete, held)
+        found, source = scalable_covariance(problem, parameters, tables, expected, complete, held)
         notes = [] if kind == "oakes" else [f"Standard errors are not {SOURCES[kind]}: too large."]
         if problem.structure.n_shared:
             notes.append("Standard errors take what items share as known.")
-        return Uncertainty(blocks, SCALABLE, tuple(notes))
+        return Uncertainty(found, source, tuple(notes))
     moments = score_products(problem, fit, tables)
     columns = _columns(problem, held)  # (cells + latent, free)
     whole = _assembled(problem, complete, fit, expected)

@@ -405,20 +405,6 @@ def test_a_checkpoint_of_other_answers_or_options_is_refused(tmp_path):
         read_checkpoint(path)
 
 
-def test_scalable_standard_errors_come_close_to_the_exact_ones(monkeypatch):
-    made = simulate(TwoPL(), n_persons=400, n_items=500, seed=3)
-    exact = calibrate(made.responses, TwoPL())
-    monkeypatch.setattr("irtkit.estimation.standard_errors.MOST_PARAMETERS", 1)
-    quick = calibrate(made.responses, TwoPL())
-    assert quick.standard_errors == "expected information, missing part of low rank"
-    diagonals = [np.einsum("idd->id", found.covariance) for found in (quick, exact)]
-    known = np.isfinite(diagonals[1])
-    ratio = np.sqrt(diagonals[0][known] / diagonals[1][known])
-    assert ratio.min() > 0.98
-    assert ratio.max() < 1.1
-    assert np.median(ratio) == pytest.approx(1.0, abs=0.03)
-
-
 @pytest.mark.parametrize("name", ["2pl", "graded", "3pl"])
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_torch_gives_the_digits_of_numpy(name, missing):
