@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from irtkit.estimation import MML, Priors
+from irtkit.estimation import MML, LogNormal, Priors
 from irtkit.estimation.blocks import Blocks
 from irtkit.estimation.checkpoint import Checkpoint
 from irtkit.estimation.cycles import Fit
 from irtkit.estimation.em import Tables, e_step, log_likelihoods
-from irtkit.estimation.m_step import derivatives
+from irtkit.estimation.m_step import derivatives, expand
 from irtkit.estimation.mml import prepared
 from irtkit.estimation.packed import PackedBits
 from irtkit.estimation.population import Population
@@ -196,3 +196,26 @@ def test_an_assignment_of_several_families_has_the_counts_of_each():
     )
     assert found.log_likelihood == pytest.approx(total, abs=1e-9)
     assert found.category_counts(slice(3, 5), 2) == pytest.approx(counts[:, 3:, :2], abs=1e-9)
+
+
+@pytest.mark.parametrize("spread", [5.0, 0.2], ids=["weak", "strong"])
+def test_expansion_under_priors_raises_the_log_posterior_and_is_made_where_they_are_weak(spread):
+    made = simulate(TwoPL(), n_persons=600, n_items=30, seed=4)
+    priors = Priors(slope=LogNormal(0.0, spread), difficulty=Normal(0.0, spread))
+    problem = prepared(made.responses, TwoPL(), MML(priors=priors)).problem
+    bare = replace(problem, priors=Priors())
+    parameters = made.parameters * [0.7, 1.0] + [0.0, 0.4]  # location and scale are off
+
+    def posterior_of(values):
+        tables = Tables.of(problem.assignment, values, THETA, WEIGHTS, complete=True)
+        prior = priors.log_density(problem.assignment, values)[0].sum()
+        return e_step(problem.blocks, tables).log_likelihood + prior
+
+    tables = Tables.of(problem.assignment, parameters, THETA, WEIGHTS, complete=True)
+    mass = e_step(problem.blocks, tables).mass
+    moved, _ = expand(problem, parameters, np.empty(0), THETA, mass)
+    free, _ = expand(bare, parameters, np.empty(0), THETA, mass)
+    assert posterior_of(moved) >= posterior_of(parameters)
+    if spread > 1:
+        assert moved == pytest.approx(free, abs=1e-12)
+        assert np.abs(moved - parameters).max() > 0.05
