@@ -105,11 +105,19 @@ def test_other_standard_errors_equal_r_mirt(case, kind):
 @pytest.mark.parametrize("case", ["LSAT6", "sim2k20"])
 def test_3pl_with_a_normal_prior_on_the_logit_equals_the_verified_optimum(case):
     known = golden(case)["threepl_norm_verified"]
-    prior = known["prior"]
-    numbers = [float(word) for word in __import__("re").findall(r"-?\d+\.?\d*", str(prior))][:2]
+    _, mean, sd = known["prior"]
+    numbers = float(mean), float(sd)
     priors = Priors(lower=LogitNormal(*numbers))
     made = calibrate(golden_responses(case), ThreePL(), method=MML(priors=priors, tolerance=1e-7))
     table = made.table()
     assert table["discrimination"].to_numpy() == pytest.approx(known["a"], abs=2e-3)
     assert table["intercept"].to_numpy() == pytest.approx(known["d"], abs=2e-3)
     assert table["lower"].to_numpy() == pytest.approx(known["c"], abs=1e-3)
+
+
+@pytest.mark.parametrize("case", ["LSAT6", "sim2k20"])
+def test_r_at_its_default_tolerance_stops_below_this_optimum_and_finer_nodes_change_nothing(case):
+    known = golden(case)
+    made = calibrate(golden_responses(case), TwoPL(), method=MML(standard_errors=None))
+    assert made.log_likelihood >= known["twopl_default"]["fit"]["logLik"] - LOG_LIKELIHOOD
+    assert made.log_likelihood == pytest.approx(known["twopl_fine"]["fit"]["logLik"], abs=1e-5)
