@@ -16,9 +16,10 @@ from irtkit.estimation.m_step import derivatives, expand
 from irtkit.estimation.mml import prepared
 from irtkit.estimation.packed import PackedBits
 from irtkit.estimation.population import Population
+from irtkit.estimation.result import _oriented
 from irtkit.estimation.score_products import score_products
 from irtkit.estimation.standard_errors import complete_information
-from irtkit.latent import Normal
+from irtkit.latent import Histogram, Normal
 from irtkit.models import MODELS, Assignment, DivideByTotal, Graded, TwoPL
 from irtkit.simulate import simulate
 
@@ -219,3 +220,62 @@ def test_expansion_under_priors_raises_the_log_posterior_and_is_made_where_they_
     if spread > 1:
         assert moved == pytest.approx(free, abs=1e-12)
         assert np.abs(moved - parameters).max() > 0.05
+
+
+def test_rescaling_items_and_populations_together_changes_no_likelihood():
+    made = simulate(TwoPL(), n_persons=200, n_items=6, seed=4)
+    population = Population("free", 2)
+    vector = np.array([0.3, np.log(1.2), -0.4, np.log(0.8)])
+    grid = np.linspace(-12, 12, 961)
+    blocks = Blocks.of(made.responses.dense(), np.ones(200), 2, groups=np.arange(200) % 2)
+
+    def total(parameters, numbers):
+        weights = population.log_weights(numbers, grid)
+        return log_likelihoods(blocks, Tables.of(made.assignment, parameters, grid, weights)).sum()
+
+    moved = made.assignment.rescaled(made.parameters, 0.5, 1.3)
+    again = population.rescaled(vector, 0.5, 1.3)
+    assert total(moved, again) == pytest.approx(total(made.parameters, vector), abs=1e-8)
+
+
+@pytest.mark.parametrize("free_means", [True, False])
+def test_improved_population_maximises_the_expected_density(free_means):
+    population = Population("normal", 2, free_means=free_means)
+    mass = np.exp(Normal(0.6, 0.7).log_weights(THETA)) * 50
+    vector = population.improved(np.zeros(2), THETA, np.stack([mass, mass]))
+
+    def height(numbers):
+        mean, sd = population.moments(numbers)[1]
+        return mass @ (-0.5 * ((THETA - mean) / sd) ** 2 - np.log(sd))
+
+    best = height(vector)
+    for place in range(1 - free_means, 2):
+        for step in (1e-3, -1e-3):
+            assert height(vector + step * np.eye(2)[place]) < best
+    assert population.moments(vector)[0] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["normal", "histogram"])
+def test_the_sign_of_theta_is_turned_for_items_and_population_alike(kind):
+    made = simulate(TwoPL(), n_persons=50, n_items=6, seed=4)
+    problem = prepared(made.responses, TwoPL(), MML(latent=kind)).problem
+    turned = made.parameters * [-1.0, 1.0]
+    latent = Normal(0.4, 1.1)
+    if kind == "histogram":
+        weights = np.exp(Normal(0.4, 0.8).log_weights(THETA))
+        latent = Histogram(THETA, weights)
+    blocks = np.tile([[2.0, 0.5], [0.5, 1.0]], (6, 1, 1))
+    parameters, latents, covariance = _oriented(problem, turned, [latent], blocks)
+    assert parameters[:, 0].sum() > 0
+    assert (np.sign(covariance[:, 0, 1]) == -1).all() or kind == "histogram"
+    points = np.linspace(-3, 3, 7)
+    if kind == "normal":
+        assert latents[0].mean == -0.4
+        expected = made.assignment.log_prob(turned, -points)
+        assert made.assignment.log_prob(parameters, points) == pytest.approx(expected)
+    else:
+        assert (latents[0].mean, latents[0].standard_deviation) == pytest.approx((0.0, 1.0))
+        old = (points * -1.0) * latent.standard_deviation + latent.mean
+        expected = made.assignment.log_prob(turned, old)
+        assert made.assignment.log_prob(parameters, points) == pytest.approx(expected)
+        assert latents[0].cdf(points) == pytest.approx(1.0 - latent.cdf(old), abs=1e-12)
