@@ -24,8 +24,10 @@ from irtkit.diagnostics.local_dependence import local_dependence
 from irtkit.errors import ModelError, ResponseError, count, listing, nearest, shown
 from irtkit.estimation import MML, Calibration, calibrate
 from irtkit.estimation.calibration import (
+    AT_BOUNDARY,
     CONSTANT,
     DUPLICATE,
+    EMPTY_CATEGORY,
     REVERSE_KEYED,
     SEPARATING,
     UNANSWERED,
@@ -99,7 +101,10 @@ class ItemStates:
     after the other, because a duplicate makes its twin look separating.
     """
 
-    states: tuple[str, ...] = (UNANSWERED, CONSTANT, DUPLICATE, REVERSE_KEYED, SEPARATING)
+    states: tuple[str, ...] = (
+        *(UNANSWERED, CONSTANT, EMPTY_CATEGORY),
+        *(DUPLICATE, REVERSE_KEYED, SEPARATING),
+    )
     name: str = "state"
 
     def flags(self, responses: Responses, calibration: Calibration) -> list[Flag]:
@@ -107,6 +112,8 @@ class ItemStates:
         reasons = {
             UNANSWERED: "Nobody answered it.",
             CONSTANT: "Everybody answered it alike.",
+            EMPTY_CATEGORY: "Nobody chose one of its categories, so it was not calibrated.",
+            AT_BOUNDARY: "One of its asymptotes ran to 0 or 1.",
             DUPLICATE: "It repeats every answer of an earlier item.",
             REVERSE_KEYED: "Able persons fail it more often: the key may be wrong.",
             SEPARATING: "Its slope ran to the bound: it splits persons without error.",

@@ -22,6 +22,7 @@ OK = "ok"
 UNANSWERED = "unanswered"
 CONSTANT = "constant"
 EMPTY_CATEGORY = "empty category"
+AT_BOUNDARY = "at boundary"
 SEPARATING = "separating"
 REVERSE_KEYED = "reverse-keyed"
 DUPLICATE = "duplicate"
@@ -86,8 +87,8 @@ class Calibration:
     covariance : array, shape (I, D, D)
         Each item's block of the estimates' covariance; NaN where unknown.
     states : tuple of str
-        One word an item: ok, reverse-keyed, separating, duplicate, constant, empty category,
-        unanswered.
+        One word an item: ok, reverse-keyed, separating, at boundary, duplicate, constant, empty
+        category, unanswered.
     latent : Normal or Histogram
         The ability distribution.
     log_likelihood : float
@@ -246,6 +247,7 @@ def item_table(
                 if block is not None and f"logit_{name}" in names:
                     place = names.index(f"logit_{name}")
                     variance = block[:, place, place] * (values * (1.0 - values)) ** 2
+                    variance = np.where(variance > 0, variance, np.nan)  # held, or at its end
                 fill(name, here, values, variance)
     order = sorted(columns, key=_column_rank)
     ordered = {name: columns[name] for name in order}

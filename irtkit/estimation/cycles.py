@@ -21,7 +21,6 @@ from irtkit.estimation.method import MML
 from irtkit.latent import Normal
 
 MORE_NODES = 1.1  # restart with a finer grid when it needs so many times the nodes
-AT_BOUND = 0.999  # share of the bound from which a slope counts as being there
 STEEP = 0.25  # share of the bound from which a slope may be running away
 STANDSTILL = 1e-10  # change of a parameter below which only rounding moves
 NO_GAIN = 1e-8  # relative gain of log-likelihood in a cycle that is none
@@ -161,7 +160,7 @@ class _Map:
         parameters, vector = _unpacked(problem, point)
         if not problem.assignment.feasible(parameters).all():
             return np.full_like(point, np.nan), -np.inf
-        parameters = _within(problem, parameters)
+        parameters = problem.within(parameters)
         log_weights = problem.population.log_weights(vector, self.theta)
         tables = Tables.of(
             problem.assignment,
@@ -185,11 +184,10 @@ class _Map:
 
     def _record(self, parameters: FloatArray, gradient: FloatArray) -> None:
         """Keep the gradient of the free parameters, those at a bound left out."""
-        structure, bound = self.problem.structure, self.problem.slope_bound
-        slopes = self.problem.assignment.slopes()
-        stuck = slopes & (np.abs(parameters) >= AT_BOUND * bound)
-        at_bound = stuck.any(axis=1) | self.bounded
-        self.gradient = np.where(at_bound[:, None], 0.0, gradient)
+        structure = self.problem.structure
+        stuck = self.problem.at_bound(parameters)
+        at_bound = (stuck & self.problem.assignment.slopes()).any(axis=1) | self.bounded
+        self.gradient = np.where(at_bound[:, None] | stuck, 0.0, gradient)
         collected = structure.collected(self.gradient)
         self.gradient_per_person = float(np.abs(collected).max(initial=0.0)) / self.n_persons
 
@@ -207,12 +205,6 @@ def _unpacked(problem: Problem, point: FloatArray) -> tuple[FloatArray, FloatArr
     size = int(np.prod(problem.shape))
     parameters = np.where(problem.assignment.used(), point[:size].reshape(problem.shape), np.nan)
     return parameters, point[size:]
-
-
-def _within(problem: Problem, parameters: FloatArray) -> FloatArray:
-    bound = problem.slope_bound
-    clipped = np.clip(parameters, -bound, bound)
-    return np.where(problem.assignment.slopes(), clipped, parameters)
 
 
 def _outgrown(old: FloatArray, new: FloatArray, settled: bool) -> bool:

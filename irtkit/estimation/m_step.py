@@ -37,6 +37,8 @@ LONGEST_NEWTON_STEP = 1.0
 MOST_HALVINGS = 10
 ROUNDING = 1e-13
 EXPANSIONS = (1.0, 0.5, 0.25)
+LOGIT_BOUND = 12.0  # asymptotes stay 6e-6 away from 0 and 1
+AT_BOUND = 0.999  # share of its bound from which a parameter counts as being there
 
 Derivatives = tuple[FloatArray, FloatArray, FloatArray]
 
@@ -73,6 +75,22 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """(I, D)."""
         return self.assignment.n_items, self.assignment.n_parameters
+
+    @property
+    def bounds(self) -> FloatArray:
+        """Largest absolute value of each parameter, shape (I, D)."""
+        plain = np.where(self.assignment.logits(), LOGIT_BOUND, np.inf)
+        return np.where(self.assignment.slopes(), self.slope_bound, plain)
+
+    def within(self, parameters: FloatArray) -> FloatArray:
+        """Return parameters cut off at their bounds."""
+        bounds = self.bounds
+        return np.clip(parameters, -bounds, bounds)
+
+    def at_bound(self, parameters: FloatArray) -> BoolArray:
+        """Which parameters have reached their bound, shape (I, D)."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(parameters) >= AT_BOUND * self.bounds)
 
 
 def derivatives(
@@ -173,7 +191,7 @@ def m_step(
     together = problem.structure.held_together()
     for _ in range(NEWTON_STEPS):
         step = _bounded_step(problem, parameters, gradient, information)
-        trial = _clipped(problem, parameters + step)
+        trial = problem.within(parameters + step)
         reached, gradient, information = _tried(problem, trial, theta, expected)
         for _ in range(MOST_HALVINGS):
             worse = _worse(value, reached, together)
@@ -249,15 +267,15 @@ def _worse(value: FloatArray, reached: FloatArray, together: BoolArray) -> BoolA
 def _bounded_step(
     problem: Problem, parameters: FloatArray, gradient: FloatArray, information: FloatArray
 ) -> FloatArray:
-    """Newton step (I, D) of limited length; a slope that would pass its bound stops there."""
-    structure, bound = problem.structure, problem.slope_bound
+    """Newton step (I, D) of limited length; a parameter that would pass its bound stops there."""
+    structure, bounds = problem.structure, problem.bounds
     nothing = np.zeros(parameters.shape, dtype=bool)
     step = structure.newton(gradient, information, nothing, np.zeros_like(parameters))
     step = _limited(step, structure)
-    slopes = problem.assignment.slopes() & structure.free
-    held = slopes & (np.abs(parameters + step) > bound) & ~structure.shared
+    with np.errstate(invalid="ignore"):
+        held = structure.free & ~structure.shared & (np.abs(parameters + step) > bounds)
     if held.any():
-        moved = np.where(held, np.clip(parameters + step, -bound, bound) - parameters, 0.0)
+        moved = np.where(held, np.clip(parameters + step, -bounds, bounds) - parameters, 0.0)
         step = _limited(structure.newton(gradient, information, held, moved), structure)
     return step
 
@@ -268,12 +286,6 @@ def _limited(step: FloatArray, structure: Structure) -> FloatArray:
     if together.any():
         longest[together] = longest[together].max()
     return step * np.minimum(1.0, LONGEST_NEWTON_STEP / (longest + 1e-300))[:, None]
-
-
-def _clipped(problem: Problem, parameters: FloatArray) -> FloatArray:
-    slopes = problem.assignment.slopes()
-    clipped = np.clip(parameters, -problem.slope_bound, problem.slope_bound)
-    return np.where(slopes, clipped, parameters)
 
 
 def expand(

@@ -13,6 +13,7 @@ import numpy as np
 from irtkit.arrays import FloatArray
 from irtkit.errors import ScaleError, listing, shown
 from irtkit.estimation.calibration import (
+    AT_BOUNDARY,
     CONSTANT,
     DUPLICATE,
     EMPTY_CATEGORY,
@@ -29,7 +30,10 @@ from irtkit.layout import check_ids
 from irtkit.models import MODELS, Assignment, ItemModel, SlopeRule
 
 SCHEMA = "irtkit/calibration/1"
-STATES = (OK, REVERSE_KEYED, SEPARATING, DUPLICATE, CONSTANT, EMPTY_CATEGORY, UNANSWERED)
+STATES = (
+    *(OK, REVERSE_KEYED, SEPARATING, AT_BOUNDARY),
+    *(DUPLICATE, CONSTANT, EMPTY_CATEGORY, UNANSWERED),
+)
 LARGEST_SLOPE = 1e3
 LARGEST_INTERCEPT = 1e5
 

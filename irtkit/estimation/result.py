@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from irtkit.arrays import BoolArray, FloatArray, to_numpy
+from irtkit.arrays import FloatArray, to_numpy
 from irtkit.errors import count, listing, shown
 from irtkit.estimation.calibration import (
+    AT_BOUNDARY,
     DUPLICATE,
     EMPTY_CATEGORY,
     OK,
@@ -18,7 +19,7 @@ from irtkit.estimation.calibration import (
     Convergence,
 )
 from irtkit.estimation.checkpoint import Checkpoint
-from irtkit.estimation.cycles import AT_BOUND, Fit
+from irtkit.estimation.cycles import Fit
 from irtkit.estimation.design import duplicates
 from irtkit.estimation.em import Tables, log_likelihoods
 from irtkit.estimation.m_step import Problem
@@ -175,15 +176,12 @@ def _whole_assignment(responses: Responses, problem: Problem, places: list[int])
     return Assignment.of(models, sizes)
 
 
-def _at_bound(problem: Problem, parameters: FloatArray) -> BoolArray:
-    slopes = np.where(problem.assignment.slopes(), parameters, 0.0)
-    return np.asarray(np.abs(slopes).max(axis=1) >= AT_BOUND * problem.slope_bound)
-
-
 def _states(
     problem: Problem, parameters: FloatArray, responses: Responses, twins: dict[str, str]
 ) -> list[str]:
-    separating = _at_bound(problem, parameters)
+    stuck, slopes = problem.at_bound(parameters), problem.assignment.slopes()
+    separating = np.asarray((stuck & slopes).any(axis=1))
+    bare = np.asarray((stuck & ~slopes).any(axis=1))
     n_slopes = problem.assignment.slopes().sum(axis=1)
     slope = parameters[np.arange(len(parameters)), n_slopes - 1]
     return [
@@ -193,8 +191,12 @@ def _states(
         if at_bound
         else REVERSE_KEYED
         if value < 0
+        else AT_BOUNDARY
+        if no_asymptote
         else OK
-        for item, at_bound, value in zip(responses.items, separating, slope, strict=True)
+        for item, at_bound, no_asymptote, value in zip(
+            responses.items, separating, bare, slope, strict=True
+        )
     ]
 
 
@@ -299,6 +301,12 @@ def _notes(
         notes.append(
             f"The slope of {count(len(separating), 'item')} ran to its bound and has no standard "
             f"error: {listing(separating)}. Drop the item or use a prior."
+        )
+    bare = [item for item, state in named if state == AT_BOUNDARY]
+    if bare:
+        notes.append(
+            f"An asymptote of {count(len(bare), 'item')} ran to 0 or 1 and has no standard error: "
+            f"{listing(bare)}. The item needs a prior, or no asymptote."
         )
     people = chosen.weights.sum()
     if people < chosen.n_items and problem.priors.slope is None:

@@ -69,7 +69,7 @@ def scalable_covariance(
     tables: Tables,
     expected: Expected,
     complete: FloatArray,
-    held: BoolArray,
+    stuck: BoolArray,
 ) -> tuple[FloatArray, str]:
     """Return each item's block of the covariance, shape (I, D, D), and its source in words.
 
@@ -82,12 +82,13 @@ def scalable_covariance(
         At these parameters.
     complete : array, shape (I, D, D)
         Complete-data information.
-    held : array of bool, shape (I,)
-        Items whose slope is at its bound.
+    stuck : array of bool, shape (I, D)
+        Parameters at their bound, and all those of items whose slope is there.
     """
     nodes = _coarse(tables.theta, expected)
     variance = _posterior_variance(problem, parameters, nodes)  # (Q,)
-    free = problem.structure.free & ~problem.structure.shared & ~held[:, None]  # (I, D)
+    free = problem.structure.free & ~problem.structure.shared & ~stuck  # (I, D)
+    held = np.asarray((stuck & problem.assignment.slopes()).any(axis=1))  # (I,)
     own = complete - missing_blocks(problem, parameters, tables)  # (I, D, D)
     arguments = (problem, parameters, nodes, variance, own, free)
     inner = np.eye(2 * len(nodes.theta))

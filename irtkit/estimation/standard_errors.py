@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from irtkit.arrays import BoolArray, FloatArray
-from irtkit.estimation.cycles import AT_BOUND, Fit
+from irtkit.estimation.cycles import Fit
 from irtkit.estimation.em import Expected, Tables, e_step
 from irtkit.estimation.m_step import Problem, derivatives
 from irtkit.estimation.method import MML
@@ -65,7 +65,7 @@ class Uncertainty:
 def covariance(problem: Problem, fit: Fit, method: MML) -> Uncertainty:
     """Return each item's block of the covariance of the estimates.
 
-    Items with a slope at its bound are held fixed; their block is NaN. Parameters held fixed have
+    Items with a slope at its bound are held fixed; their block is NaN. Other fixed parameters have
     variance zero.
     """
     if problem.blocks.backend.name != "numpy":
@@ -77,17 +77,19 @@ def covariance(problem: Problem, fit: Fit, method: MML) -> Uncertainty:
     tables = Tables.of(problem.assignment, parameters, theta, weights, complete=complete_answers)
     expected = e_step(problem.blocks, tables)
     complete = complete_information(problem, parameters, theta, expected)  # (I, D, D)
-    held = _held(problem, parameters)
+    stuck = problem.at_bound(parameters)  # (I, D)
+    held = np.asarray((stuck & problem.assignment.slopes()).any(axis=1))  # (I,)
+    stuck |= held[:, None]
     kind = method.standard_errors
     assert kind is not None
     if _too_large(problem, len(theta)):
-        found, source = scalable_covariance(problem, parameters, tables, expected, complete, held)
+        found, source = scalable_covariance(problem, parameters, tables, expected, complete, stuck)
         notes = [] if kind == "oakes" else [f"Standard errors are not {SOURCES[kind]}: too large."]
         if problem.structure.n_shared:
             notes.append("Standard errors take what items share as known.")
         return Uncertainty(found, source, tuple(notes))
     moments = score_products(problem, fit, tables)
-    columns = _columns(problem, held)  # (cells + latent, free)
+    columns = _columns(problem, stuck)  # (cells + latent, free)
     whole = _assembled(problem, complete, fit, expected)
     information = columns.T @ (whole - moments.expected + moments.products) @ columns
     crossed = columns.T @ moments.products @ columns
@@ -117,11 +119,6 @@ def _too_large(problem: Problem, n_nodes: int) -> bool:
     width = float(n_items * n_other(problem))
     products = 2.0 * blocks.n_persons * passes * width**2
     return n_items * problem.shape[1] > MOST_PARAMETERS or products > MOST_PRODUCTS
-
-
-def _held(problem: Problem, parameters: FloatArray) -> BoolArray:
-    slopes = np.where(problem.assignment.slopes(), parameters, 0.0)
-    return np.asarray(np.abs(slopes).max(axis=1) >= AT_BOUND * problem.slope_bound)
 
 
 def complete_information(
@@ -166,9 +163,9 @@ def _assembled(problem: Problem, complete: FloatArray, fit: Fit, expected: Expec
     return whole
 
 
-def _columns(problem: Problem, held: BoolArray) -> FloatArray:
+def _columns(problem: Problem, stuck: BoolArray) -> FloatArray:
     """Derivative of all cells and the population by the free parameters."""
-    index = np.where(held[:, None], -1, problem.structure.index).ravel()
+    index = np.where(stuck, -1, problem.structure.index).ravel()
     numbers = np.unique(index[index >= 0])
     rank = {number: place for place, number in enumerate(numbers.tolist())}
     n_latent = len(problem.population.free())

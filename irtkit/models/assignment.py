@@ -125,6 +125,15 @@ class Assignment:
             mask[family.places, : family.n_parameters] = family.model.slopes(family.n_parameters)
         return mask
 
+    def logits(self) -> npt.NDArray[np.bool_]:
+        """Which parameters are logits of asymptotes, shape (I, D)."""
+        mask = np.zeros((self.n_items, self.n_parameters), dtype=bool)
+        for family in self.families:
+            names = family.model.parameter_names(family.n_categories)
+            for place, name in enumerate(names):
+                mask[family.places, place] = name.startswith("logit_")
+        return mask
+
     def per_item(self, number: Callable[[Family], int]) -> IntArray:
         """Spread a number of each family over its items, shape (I, 1)."""
         spread = np.empty((self.n_items, 1), dtype=np.int64)

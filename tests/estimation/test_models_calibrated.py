@@ -280,6 +280,20 @@ def test_a_category_that_nobody_chose_is_a_state_and_the_highest_sets_the_size()
         score(responses, found)
 
 
+def test_an_asymptote_that_runs_to_zero_is_a_state_and_the_rest_has_standard_errors():
+    plain = simulate(TwoPL(), n_persons=2000, n_items=10, seed=3)
+    found = calibrate(plain.responses, ThreePL(), method=MML(priors=Priors(lower=None)))
+    table = found.table()
+    bare = table["state"] == "at boundary"
+    assert 2 < bare.sum() < 10
+    assert (table.loc[bare, "lower"] < 1e-5).all()
+    assert table.loc[bare, "se_lower"].isna().all()
+    assert table["se_discrimination"].notna().all()
+    assert "ran to 0 or 1" in " ".join(found.notes)
+    nested = calibrate(plain.responses, TwoPL(), method=QUICK)
+    assert found.log_likelihood >= nested.log_likelihood
+
+
 def test_a_category_chosen_once_is_kept_and_noted():
     responses = sample(Graded(), 600).responses
     codes = responses.dense().copy()
