@@ -163,6 +163,11 @@ def prepared(
     sizes = _category_sizes(models, counts)
     whole = Assignment.of(models, sizes)
     check_categories(responses, whole)
+    if method.backend != "numpy" and sp.issparse(responses.codes):
+        raise ModelError(
+            f"The {method.backend} backend takes dense answers, and these are kept sparse because "
+            "few cells are filled. Use backend 'numpy', which runs over the answered cells only."
+        )
     states = _item_states(models, sizes, counts)
     usable = np.flatnonzero([state == OK for state in states])
     _check_enough(responses, models, states, usable)

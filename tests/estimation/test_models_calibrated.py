@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
 from irtkit.arrays import same
 from irtkit.errors import ModelError, NotConverged, ScaleError
@@ -431,6 +432,15 @@ def test_torch_gives_the_digits_of_numpy(name, missing):
     assert there.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-9)
     assert there.parameters == pytest.approx(plain.parameters, abs=1e-6)
     assert there.covariance == pytest.approx(plain.covariance, rel=1e-5)
+
+
+def test_torch_refuses_sparse_answers(monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("array_api_compat")
+    responses = sample(TwoPL(), 200, missing=0.5).responses
+    sparse = replace(responses, codes=sp.csr_array(responses.dense() + np.int8(1)))
+    with pytest.raises(ModelError, match="takes dense answers"):
+        calibrate(sparse, TwoPL(), method=replace(QUICK, backend="torch"))
 
 
 def test_unknown_places_and_kinds_are_refused():
