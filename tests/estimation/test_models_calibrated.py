@@ -434,7 +434,7 @@ def test_torch_gives_the_digits_of_numpy(name, missing):
     assert there.covariance == pytest.approx(plain.covariance, rel=1e-5)
 
 
-def test_torch_refuses_sparse_answers(monkeypatch):
+def test_torch_refuses_sparse_answers():
     pytest.importorskip("torch")
     pytest.importorskip("array_api_compat")
     responses = sample(TwoPL(), 200, missing=0.5).responses
