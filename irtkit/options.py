@@ -6,6 +6,7 @@ are in `cli.py`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -229,13 +230,21 @@ def models_of(path: str | None, model: str, responses: Responses) -> dict[str, I
     return chosen
 
 
-def watcher(tell: Callable[[str], None], path: str | None) -> Callable[[Checkpoint], None]:
-    """Show each cycle and, now and then, keep its state in a file."""
+def watcher(
+    tell: Callable[[str, float], None], path: str | None, tolerance: float
+) -> Callable[[Checkpoint], None]:
+    """Show each cycle and, now and then, keep its state in a file.
+
+    What is done is told by how far the change of a cycle has come from 1 down to the tolerance,
+    on a log scale.
+    """
     last = time.monotonic()
 
     def watch(at: Checkpoint) -> None:
         nonlocal last
-        tell(f"cycle {at.n_cycles}, log-likelihood {at.log_likelihood:.3f}")
+        change = min(max(at.change, tolerance), 1.0)
+        share = math.log(change) / math.log(tolerance) if tolerance < 1.0 else 1.0
+        tell(f"cycle {at.n_cycles}, log-likelihood {at.log_likelihood:.3f}", share)
         if path is not None and time.monotonic() - last > CHECKPOINT_SECONDS:
             write_checkpoint(at, path)
             last = time.monotonic()

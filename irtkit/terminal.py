@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console, JustifyMethod, OverflowMethod
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -152,14 +152,26 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def progress_line(what: str) -> Iterator[Any]:
-    """Show a spinner with a changing line on standard error while the body runs.
+    """Show a bar with a changing line on standard error while the body runs.
 
-    Yields a function that takes the newest sentence. Nothing is shown off a terminal.
+    Yields a function that takes the newest sentence and, if it is known, the share of the work
+    that is done. Nothing is shown off a terminal.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err(), transient=True, disable=not err().is_terminal) as bar:
-        task = bar.add_task(what)
-        yield lambda sentence: bar.update(task, description=f"{what}: {sentence}")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(16))
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+        disable=not err().is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(sentence: str, share: float | None = None) -> None:
+            total = None if share is None else 1.0
+            bar.update(task, description=f"{what}: {sentence}", total=total, completed=share or 0)
+
+        yield tell
 
 
 def main_columns(table: pd.DataFrame) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def calibrate_command(
                 chosen,
                 method=method,
                 resume=resume,
-                progress=watcher(tell, checkpoint),
+                progress=watcher(tell, checkpoint, method.tolerance),
             )
     except NotConverged as error:
         if error.calibration is not None:
