@@ -25,7 +25,7 @@ Bock, R. D., & Aitkin, M. (1981). Marginal maximum likelihood estimation of item
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -400,13 +400,23 @@ def _counted(density: Any, matrix: Any) -> Any:
 
 def log_likelihoods(blocks: Blocks, tables: Tables) -> FloatArray:
     """Log marginal likelihood of each person, shape (P,)."""
+    return _by_person(blocks, tables, lambda found: found.log_marginal)
+
+
+def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
+    """Posterior mean of theta for each person, shape (P,)."""
+    return _by_person(blocks, tables, lambda found: found.mean)
+
+
+def _by_person(blocks: Blocks, tables: Tables, value: Callable[[Posterior], Any]) -> FloatArray:
+    """One number of each person's posterior, shape (P,)."""
     there = _moved(tables, blocks)
     values = np.empty(blocks.n_persons)
 
     def fill(share: Sequence[Block]) -> None:
         for block in share:
             found, _ = posterior(blocks, block, there)
-            values[block.rows] = to_numpy(found.log_marginal)
+            values[block.rows] = to_numpy(value(found))
 
     spread(fill, blocks.blocks, _worth_threads(blocks))
     return values
@@ -421,18 +431,4 @@ def linear_sums(blocks: Blocks, tables: Tables) -> FloatArray:
         assert there.scores is not None
         sums = sum(part @ there.scores[k][:, :1] for k, part in enumerate(chosen))
         values[block.rows] = to_numpy(sums)[:, 0]
-    return values
-
-
-def posterior_means(blocks: Blocks, tables: Tables) -> FloatArray:
-    """Posterior mean of theta for each person, shape (P,)."""
-    there = _moved(tables, blocks)
-    values = np.empty(blocks.n_persons)
-
-    def fill(share: Sequence[Block]) -> None:
-        for block in share:
-            found, _ = posterior(blocks, block, there)
-            values[block.rows] = to_numpy(found.mean)
-
-    spread(fill, blocks.blocks, _worth_threads(blocks))
     return values

@@ -121,3 +121,10 @@ def test_r_at_its_default_tolerance_stops_below_this_optimum_and_finer_nodes_cha
     made = calibrate(golden_responses(case), TwoPL(), method=MML(standard_errors=None))
     assert made.log_likelihood >= known["twopl_default"]["fit"]["logLik"] - LOG_LIKELIHOOD
     assert made.log_likelihood == pytest.approx(known["twopl_fine"]["fit"]["logLik"], abs=1e-5)
+
+
+def test_information_criteria_equal_r_mirt():
+    known = golden("sim2k20")["twopl"]["fit"]
+    found = calibrate(golden_responses("sim2k20"), TwoPL(), method=MML(standard_errors=None))
+    for name, value in found.criteria().items():
+        assert value == pytest.approx(known[name.upper()], abs=1e-5)
