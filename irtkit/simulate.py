@@ -1,4 +1,8 @@
-"""Draw responses from a model with known parameters, for planning, teaching and tests."""
+"""Draw responses from a model with known parameters: for planning and tests, and as a reference.
+
+`simulate` invents everything; `replicated` draws new answers where real ones were given, for
+parametric bootstraps.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ import scipy.sparse as sp
 from irtkit.arrays import FloatArray, frozen
 from irtkit.coding import MISSING
 from irtkit.errors import ModelError
-from irtkit.estimation.calibration import item_table
-from irtkit.latent import Normal
+from irtkit.estimation.calibration import Calibration, item_table, matched
+from irtkit.latent import Latent, Normal
 from irtkit.models import Assignment, DivideByTotal, ItemModel, Nominal, SlopeRule, ThreePL
 from irtkit.responses import Responses
 from irtkit.storage import DENSE_CELLS, Codes
@@ -106,6 +110,87 @@ def simulate(
         categories=tuple(str(code) for code in range(size)),
     )
     return Simulation(responses, assignment, parameters, theta)
+
+
+def replicated(
+    responses: Responses, calibration: Calibration, *, seed: int | np.random.Generator
+) -> Responses:
+    """Draw new answers from a calibration in exactly the cells that were answered.
+
+    Parameters
+    ----------
+    responses : Responses
+        Who answered what. Rows of weight n become n persons, so that every answer is drawn.
+    calibration : Calibration
+        Abilities are drawn anew from its latent distribution; items without parameters are left
+        out.
+    seed : int or Generator
+
+    Returns
+    -------
+    Responses
+        Of the calibrated items, as sparse or dense as the original.
+
+    Raises
+    ------
+    ModelError
+        If a weight is not a whole number.
+    """
+    known, part = matched(responses, calibration)
+    if (known.weights % 1.0 != 0.0).any():
+        raise ModelError(
+            "Answers cannot be drawn for parts of a person: the weights are not whole numbers."
+        )
+    rows = np.repeat(np.arange(known.n_persons), known.weights.astype(np.int64))
+    pattern = known.codes if len(rows) == known.n_persons else known.codes[rows]
+    rng = np.random.default_rng(seed)
+    theta = abilities(part.latent, len(rows), rng)
+    codes: Codes
+    if isinstance(pattern, sp.csr_array):
+        codes = _redrawn(pattern, part.assignment, part.parameters, theta, rng)
+    else:
+        codes = answers(part.assignment, part.parameters, theta, rng)
+        codes[pattern == MISSING] = MISSING
+    return Responses(
+        codes=codes,
+        persons=tuple(f"p{number}" for number in range(1, len(rows) + 1)),
+        items=known.items,
+        categories=known.categories,
+    )
+
+
+def abilities(latent: Latent, n_persons: int, rng: np.random.Generator) -> FloatArray:
+    """Draw abilities from a latent distribution, shape (P,)."""
+    if isinstance(latent, Normal):
+        return rng.normal(latent.mean, latent.standard_deviation, n_persons)
+    nodes = rng.choice(len(latent.theta), n_persons, p=latent.weights / latent.weights.sum())
+    spacing = latent.theta[1] - latent.theta[0]
+    return latent.theta[nodes] + spacing * rng.uniform(-0.5, 0.5, n_persons)
+
+
+def _redrawn(
+    pattern: sp.csr_array,
+    assignment: Assignment,
+    parameters: FloatArray,
+    theta: FloatArray,
+    rng: np.random.Generator,
+) -> sp.csr_array:
+    """Draw an answer for each filled cell of a CSR array."""
+    family_of = np.empty(assignment.n_items, dtype=np.int64)
+    for number, family in enumerate(assignment.families):
+        family_of[family.places] = number
+    persons = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+    data = np.empty(len(pattern.indices), dtype=np.int8)
+    for number, family in enumerate(assignment.families):
+        cells = np.flatnonzero(family_of[pattern.indices] == number)
+        for start in range(0, len(cells), CHUNK_CELLS):
+            chosen = cells[start : start + CHUNK_CELLS]
+            items = pattern.indices[chosen]
+            part = parameters[items, : family.n_parameters]
+            log_prob = family.model.log_prob(part, theta[persons[chosen]])  # (n, K)
+            upto = np.cumsum(np.exp(log_prob), axis=1)[:, :-1]
+            data[chosen] = (rng.random((len(chosen), 1)) > upto).sum(axis=1) + 1
+    return sp.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
 
 
 def item_parameters(
