@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import machine, scaling
 from benchmarks.after_fit import after_fit
+from benchmarks.diagnosed import diagnosed
 from benchmarks.fits import compare
 from benchmarks.large import many_items, many_persons, sparse_growth
 from benchmarks.processes import Tools, confine, rivals_python
@@ -60,6 +61,7 @@ def measured(name: str, folder: Path, tools: Tools, given: argparse.Namespace) -
         )
         if name == FURTHER:
             rows += after_fit(workload, folder, tools, repetitions=given.repetitions)
+            rows += diagnosed(workload, folder, tools, repetitions=given.repetitions)
             rows += [machine.share_row(workload, rows[0], tools)] if rows[0].seconds else []
         return rows
     if workload.sparse:

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.quiet import wait_until_quiet
 
-RIVALS = ("mirt==1.2.0", "girth==0.8.0")
+RIVALS = ("mirt[pandas]==1.2.0", "girth==0.8.0")
 ROOT = Path(__file__).absolute().parents[1]
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",

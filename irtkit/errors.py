@@ -5,6 +5,7 @@
     IrtkitError
     ├── ResponseError      the responses cannot be used as given           (also ValueError)
     ├── ModelError         model and responses do not fit each other       (also ValueError)
+    │   └── NothingKept    a screening left too few items; carries .log
     ├── NotConverged       carries .calibration, the last state            (also RuntimeError)
     ├── ScaleError         a saved scale cannot be read, or does not match (also ValueError)
     ├── PredictionError    a model's outputs do not match the scale        (also ValueError)
@@ -21,6 +22,8 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from irtkit.estimation.calibration import Calibration
 
 MOST_EXAMPLES = 5
@@ -36,6 +39,20 @@ class ResponseError(IrtkitError, ValueError):
 
 class ModelError(IrtkitError, ValueError):
     """Model and responses do not fit each other."""
+
+
+class NothingKept(ModelError):
+    """A screening left too few items to calibrate.
+
+    Attributes
+    ----------
+    log : DataFrame or None
+        What was dropped, and why, up to there.
+    """
+
+    def __init__(self, message: str, log: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.log = log
 
 
 class NotConverged(IrtkitError, RuntimeError):

@@ -32,7 +32,7 @@ CHECKPOINT_SECONDS = 5.0  # between two writes of the state
 class Reading:
     """How the answers of a command are to be read, from its options."""
 
-    key: str | None
+    keys: tuple[str, ...]
     layout: Layout
     coding: Coding
     text: TextFormat
@@ -41,12 +41,29 @@ class Reading:
 
     def inputs(self, *others: str | None) -> list[str | None]:
         """Files that the command reads, which it must not overwrite."""
-        return [self.key, self.items, *others]
+        return [*self.keys, self.items, *others]
 
-    def read(self, path: str) -> Responses:
-        """Read the answers, tell what was noticed, and choose the items asked for."""
+    def check(self, n_files: int) -> None:
+        """Refuse, before any work, several keys that are not one for each file."""
+        if len(self.keys) > 1 and len(self.keys) != n_files:
+            raise click.UsageError(
+                f"{len(self.keys)} keys were given for {n_files} files of answers: give one, or "
+                "one for each, in the same order."
+            )
+
+    def read(self, path: str, number: int = 0) -> Responses:
+        """Read the answers, tell what was noticed, and choose the items asked for.
+
+        Parameters
+        ----------
+        path : str
+        number : int
+            Which of several files it is, where each has its own key.
+        """
+        self.check(max(1, len(self.keys) if number else 1))
+        key = self.keys[number if len(self.keys) > 1 else 0] if self.keys else None
         responses = read_responses(
-            path, layout=self.layout, key=self.key, coding=self.coding, text=self.text
+            path, layout=self.layout, key=key, coding=self.coding, text=self.text
         )
         terminal.tell_notes(responses.notes)
         if self.gold is not None:
@@ -84,7 +101,13 @@ LABEL_OPTIONS = [
     click.option("--normalise-labels", is_flag=True, help="Ignore case and outer blanks."),
 ]
 ANSWER_OPTIONS = [
-    click.option("--key", type=click.Path(), help="File of item,label: the right answers."),
+    click.option(
+        "--key",
+        "keys",
+        type=click.Path(),
+        multiple=True,
+        help="File of item,label: the right answers. With several ANSWERS: one, or one each.",
+    ),
     *LABEL_OPTIONS,
     click.option("--missing", multiple=True, metavar="WORD,...", help="Words for 'no answer'."),
     click.option("--missing-as-wrong", is_flag=True, help="Count a missing answer as wrong."),
@@ -206,7 +229,7 @@ def with_answers(command: Command) -> Command:
         text = TextFormat(
             take("sep"), take("decimal"), take("encoding"), header=not take("no_header")
         )
-        reading = Reading(take("key"), layout, coding, text, take("gold"), take("items"))
+        reading = Reading(take("keys"), layout, coding, text, take("gold"), take("items"))
         command(reading=reading, **given)
 
     return with_options(ANSWER_OPTIONS)(gather)

@@ -58,6 +58,22 @@ class Irtkit:
             np.save(save, scores.theta)
         return {"seconds": seconds}
 
+    def diagnose(self, what: str, save: str = "") -> dict[str, Any]:
+        """One diagnostic as a whole call; `save` names the file for its statistics."""
+        given = (self.responses, self.calibration)
+        calls = {
+            "item fit": (irt.item_fit, "s_x2"),
+            "local dependence": (irt.local_dependence, "ld_x2"),
+            "local dependence, search": (irt.dependence_search, ""),
+            "M2": (irt.model_fit, "m2"),
+            "person fit": (irt.person_fit, "lz"),
+        }
+        function, column = calls[what]
+        found, seconds = timed(lambda: function(*given))
+        if save:
+            np.save(save, found[column].to_numpy())
+        return {"seconds": seconds}
+
     def information(self, n_points: int) -> dict[str, Any]:
         """Test information over [-6, 6]."""
         theta = np.linspace(-6.0, 6.0, n_points)

@@ -69,6 +69,33 @@ class Mirt:
             np.save(save, scores.theta.ravel())
         return {"seconds": seconds}
 
+    def diagnose(self, what: str, save: str = "") -> dict[str, Any]:
+        """One diagnostic as a whole call, abilities included where it wants them.
+
+        `save` names the file for its statistics.
+        """
+        from mirt.diagnostics.ld import compute_ld_chi2
+
+        model, codes = self.result.model, self.codes
+
+        def abilities() -> np.ndarray:
+            return mirt.fscores(self.result, codes, method="EAP").theta
+
+        calls = {
+            "S-X2": lambda: mirt.itemfit(self.result, codes, statistics=["S_X2"])["S_X2"],
+            "infit and outfit": lambda: mirt.itemfit(
+                self.result, codes, statistics=["infit", "outfit"]
+            )["infit"],
+            "Q3": lambda: mirt.Q3(model, codes, abilities()),
+            "LD-X2": lambda: compute_ld_chi2(model, codes, abilities())[0],
+            "M2": lambda: [mirt.compute_m2(self.result, codes)["M2"]],
+            "person fit": lambda: mirt.personfit(self.result, codes),
+        }
+        found, seconds = timed(calls[what])
+        if save:
+            np.save(save, np.asarray(found, dtype=float))
+        return {"seconds": seconds}
+
     def information(self, n_points: int) -> dict[str, Any]:
         """Test information over [-6, 6]."""
         theta = np.linspace(-6.0, 6.0, n_points)

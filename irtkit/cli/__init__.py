@@ -1,8 +1,9 @@
 """The command line: parse, read, call, write. No numbers are made here.
 
-`estimation.py` holds the commands about items, `scales.py` those about screening and scoring,
-`group.py` what they hang on. Exit codes: 0 done, 2 content or options that cannot be used, 3
-estimation failed, 4 a file that cannot be read or written, 130 interrupted, 143 terminated.
+`estimation.py` holds the commands about items, `diagnostics.py` the one about their fit,
+`screening.py` and `scales.py` those about scales, `group.py` what they hang on. Exit codes: 0
+done, 2 content or options that cannot be used, 3 estimation failed, 4 a file that cannot be read
+or written, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from collections.abc import Sequence
 import click
 
 from irtkit import terminal
-from irtkit.cli import estimation, scales
+from irtkit.cli import diagnostics, estimation, scales, screening
 from irtkit.cli.group import cli
 from irtkit.errors import FileError, IrtkitError, NotConverged
 
-__all__ = ["cli", "estimation", "main", "run", "scales"]
+__all__ = ["cli", "diagnostics", "estimation", "main", "run", "scales", "screening"]
 
 
 def _terminate(signum: int, frame: object) -> None:

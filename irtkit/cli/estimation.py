@@ -1,4 +1,4 @@
-"""Commands about items: calibrate, diagnose, link, plan, simulate."""
+"""Commands about items: calibrate, link, plan, simulate."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pandas as pd
 
 from irtkit import terminal
 from irtkit.cli.group import cli, vacant
-from irtkit.diagnostics.item_fit import item_fit
-from irtkit.diagnostics.local_dependence import local_dependence
-from irtkit.diagnostics.multiplicity import ADJUSTMENTS
 from irtkit.errors import NotConverged
 from irtkit.estimation import MML, calibrate
 from irtkit.io import (
@@ -20,7 +17,6 @@ from irtkit.io import (
     write_calibration,
     write_table,
 )
-from irtkit.io.files import check_target
 from irtkit.linking import METHODS as LINKING_METHODS
 from irtkit.linking import link, linked
 from irtkit.models import MODELS
@@ -110,49 +106,6 @@ def calibrate_command(
         f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} EM cycles, "
         f"{result.n_persons:g} persons; written to {output}"
     )
-
-
-@cli.command("diagnose", short_help="Test the fit of items and pairs.")
-@click.argument("answers")
-@click.argument("calibration")
-@with_answers
-@click.option("--adjustment", type=click.Choice(ADJUSTMENTS), default="holm", show_default=True)
-@click.option("-o", "--output", required=True, help="Folder for the tables.")
-@OVERWRITE
-@JSON
-def diagnose_command(
-    answers: str,
-    calibration: str,
-    reading: Reading,
-    adjustment: str,
-    output: str,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Test how well items and pairs of ANSWERS fit a CALIBRATION file.
-
-    Writes items.csv (parameters), item_fit.csv (S-X2, infit, outfit) and local_dependence.csv
-    (Q3, LD-X2).
-    """
-    check_target(output, overwrite=overwrite, folder=True)
-    known = read_calibration(calibration)
-    responses = reading.read(answers)
-    with terminal.progress_line("diagnosing") as tell:
-        tell("item fit")
-        fit = item_fit(responses, known, adjustment=adjustment)
-        tell("local dependence")
-        pairs = local_dependence(responses, known, adjustment=adjustment)
-    tables = {"items": known.table(), "item_fit": fit, "local_dependence": pairs}
-    Path(output).mkdir(exist_ok=True)
-    for name, table in tables.items():
-        write_table(table, Path(output) / f"{name}.csv")
-    if as_json:
-        terminal.show_json({name: terminal.records(table) for name, table in tables.items()})
-        return
-    terminal.show_table(fit, "Item fit")
-    worst = pairs.sort_values("p", kind="stable").head(10)
-    terminal.show_table(worst, "The ten most dependent pairs")
-    terminal.say(f"written to {output}: {', '.join(f'{name}.csv' for name in tables)}")
 
 
 @cli.command("link", short_help="Put a calibration on the scale of another.")

@@ -1,4 +1,4 @@
-"""Commands about scales: screen, score, export, demo."""
+"""Commands about scales: score, export, demo."""
 
 from __future__ import annotations
 
@@ -15,103 +15,22 @@ from irtkit.cli.group import cli, vacant
 from irtkit.coding import Coding
 from irtkit.demo import run_demo
 from irtkit.errors import ResponseError
-from irtkit.estimation import MML
 from irtkit.io import (
     TextFormat,
-    read_decisions,
     read_scale,
     read_table,
-    write_scale,
     write_table,
 )
 from irtkit.io.files import check_target
-from irtkit.models import MODELS
 from irtkit.options import (
     JSON,
     LABEL_OPTIONS,
     OVERWRITE,
     TEXT_OPTIONS,
-    Reading,
     pairs,
-    with_answers,
-    with_method,
     with_options,
 )
-from irtkit.scale import build_scale, scale_score
-from irtkit.screening import PRESETS, Decision, preset, screen
-
-
-def _decisions(path: str | None, keep: Sequence[str], drop: Sequence[str]) -> list[Decision]:
-    found = read_decisions(path) if path else []
-    for words, what in ((keep, "keep"), (drop, "drop")):
-        for word in words:
-            item, equals, reason = word.partition("=")
-            if not equals:
-                raise click.UsageError(f"--{what} takes ITEM=REASON, not '{word}'.")
-            found.append(Decision(item, what, reason))
-    return found
-
-
-@cli.command("screen", short_help="Drop poor items, freeze the rest as a scale.")
-@click.argument("answers")
-@with_answers
-@with_method
-@click.option("--preset", "rules", type=click.Choice(sorted(PRESETS)), default="lalor2016")
-@click.option("--decisions", type=click.Path(), help="CSV of item,decision,reason.")
-@click.option("--keep", multiple=True, metavar="ITEM=REASON", help="Keep this item whatever.")
-@click.option("--drop", multiple=True, metavar="ITEM=REASON", help="Drop this item first.")
-@click.option("--name", help="What the scale measures (default: the output's name).")
-@click.option("-o", "--output", required=True, help="Scale file to write (JSON).")
-@click.option("--log", help="Also write the screening log (CSV).")
-@OVERWRITE
-@JSON
-def screen_command(
-    answers: str,
-    reading: Reading,
-    model: str,
-    method: MML,
-    rules: str,
-    decisions: str | None,
-    keep: Sequence[str],
-    drop: Sequence[str],
-    name: str | None,
-    output: str,
-    log: str | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Screen the items of ANSWERS and freeze what is left as an evaluation scale."""
-    vacant(
-        output, log, overwrite=overwrite, inputs=reading.inputs(answers, decisions), tables=[log]
-    )
-    decided = _decisions(decisions, keep, drop)
-    responses = reading.read(answers)
-    with terminal.progress_line("screening") as tell:
-        result = screen(
-            responses,
-            MODELS[model],
-            preset(rules),
-            method=method,
-            decisions=decided,
-            progress=tell,
-        )
-    scale = build_scale(result, name=name or Path(output).stem)
-    write_scale(scale, output)
-    if log is not None:
-        write_table(result.log.set_index("step"), log)
-    terminal.tell_notes(result.calibration.notes)
-    if as_json:
-        steps = terminal.records(result.log.set_index("step"))
-        terminal.show_json({"output": output, "kept": result.kept, "log": steps})
-        return
-    terminal.say(f"first log-likelihood {result.first.log_likelihood:.3f}")
-    for row in result.log[result.log["rule"] != "end"].itertuples(index=False):
-        terminal.say(f"step {row.step}: {row.decision} {row.item} ({row.rule}): {row.reason}")
-    terminal.say(
-        f"kept {len(result.kept)} of {responses.n_items} items, log-likelihood "
-        f"{result.calibration.log_likelihood:.3f}; written to {output}"
-    )
-    terminal.say("The fit of the kept items is post-selection: confirm it on new answers.")
+from irtkit.scale import scale_score
 
 
 @cli.command("score", short_help="Place models on a scale.")

@@ -68,47 +68,109 @@ def covariance(problem: Problem, fit: Fit, method: MML) -> Uncertainty:
     Items with a slope at its bound are held fixed; their block is NaN. Other fixed parameters have
     variance zero.
     """
-    if problem.blocks.backend.name != "numpy":
-        problem = replace(problem, blocks=problem.blocks.on_numpy())
-    parameters = fit.checkpoint.parameters
-    theta = fit.checkpoint.grid
-    weights = problem.population.log_weights(fit.checkpoint.population, theta)
-    complete_answers = problem.blocks.complete
-    tables = Tables.of(problem.assignment, parameters, theta, weights, complete=complete_answers)
-    expected = e_step(problem.blocks, tables)
-    complete = complete_information(problem, parameters, theta, expected)  # (I, D, D)
-    stuck = problem.at_bound(parameters)  # (I, D)
-    held = np.asarray((stuck & problem.assignment.slopes()).any(axis=1))  # (I,)
-    stuck |= held[:, None]
+    state = _State.of(problem, fit)
     kind = method.standard_errors
     assert kind is not None
-    if _too_large(problem, len(theta)):
-        found, source = scalable_covariance(problem, parameters, tables, expected, complete, stuck)
+    if _too_large(problem, len(state.tables.theta)):
+        found, source = scalable_covariance(
+            state.problem,
+            fit.checkpoint.parameters,
+            state.tables,
+            state.expected,
+            state.complete,
+            state.stuck,
+        )
         notes = [] if kind == "oakes" else [f"Standard errors are not {SOURCES[kind]}: too large."]
         if problem.structure.n_shared:
             notes.append("Standard errors take what items share as known.")
         return Uncertainty(found, source, tuple(notes))
-    moments = score_products(problem, fit, tables)
-    columns = _columns(problem, stuck)  # (cells + latent, free)
-    whole = _assembled(problem, complete, fit, expected)
-    information = columns.T @ (whole - moments.expected + moments.products) @ columns
-    crossed = columns.T @ moments.products @ columns
     try:
-        if kind == "cross_product":
-            inverse = _inverse(crossed)
-        else:
-            inverse = _inverse(information)
-            if kind == "sandwich":
-                inverse = inverse @ crossed @ inverse
+        columns, inverse = _whole(state, fit, kind)
     except np.linalg.LinAlgError:
-        missing = np.full(complete.shape, np.nan)
+        missing = np.full(state.complete.shape, np.nan)
         why = (
             "there are fewer independent persons than parameters"
             if kind == "cross_product"
             else "the information matrix is not positive definite"
         )
         return Uncertainty(missing, "", (f"No standard errors: {why}.",))
-    return Uncertainty(_blocks(problem, columns, inverse, held), SOURCES[kind], ())
+    return Uncertainty(_blocks(problem, columns, inverse, state.held), SOURCES[kind], ())
+
+
+def joint_covariance(problem: Problem, fit: Fit, kind: str = "oakes") -> FloatArray | None:
+    """Return the covariance of all item parameters with each other, shape (I, D, I, D).
+
+    NaN for items held at a bound and cells that items do not use. None where the information
+    matrix is not positive definite, or too large.
+    """
+    if _too_large(problem, len(fit.checkpoint.grid)):
+        return None
+    state = _State.of(problem, fit)
+    try:
+        columns, inverse = _whole(state, fit, kind)
+    except np.linalg.LinAlgError:
+        return None
+    n_items, n_parameters = problem.shape
+    cells = columns[: n_items * n_parameters]
+    found = cells @ inverse @ cells.T
+    unused = (~problem.assignment.used() | state.held[:, None]).ravel()
+    found[unused[:, None] | unused] = np.nan
+    return found.reshape(n_items, n_parameters, n_items, n_parameters)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What the information matrix is made of, at the end of an estimation.
+
+    Attributes
+    ----------
+    problem : Problem
+        On NumPy.
+    tables : Tables
+    expected : Expected
+    complete : array, shape (I, D, D)
+        Complete-data information.
+    stuck : array of bool, shape (I, D)
+        Cells at a bound, and all cells of held items.
+    held : array of bool, shape (I,)
+        Items with a slope at its bound.
+    """
+
+    problem: Problem
+    tables: Tables
+    expected: Expected
+    complete: FloatArray
+    stuck: BoolArray
+    held: BoolArray
+
+    @classmethod
+    def of(cls, problem: Problem, fit: Fit) -> _State:
+        if problem.blocks.backend.name != "numpy":
+            problem = replace(problem, blocks=problem.blocks.on_numpy())
+        parameters, theta = fit.checkpoint.parameters, fit.checkpoint.grid
+        weights = problem.population.log_weights(fit.checkpoint.population, theta)
+        tables = Tables.of(
+            problem.assignment, parameters, theta, weights, complete=problem.blocks.complete
+        )
+        expected = e_step(problem.blocks, tables)
+        complete = complete_information(problem, parameters, theta, expected)  # (I, D, D)
+        stuck = problem.at_bound(parameters)  # (I, D)
+        held = np.asarray((stuck & problem.assignment.slopes()).any(axis=1))  # (I,)
+        return cls(problem, tables, expected, complete, stuck | held[:, None], held)
+
+
+def _whole(state: _State, fit: Fit, kind: str) -> tuple[FloatArray, FloatArray]:
+    """Derivative of all cells by the free parameters, and the covariance of these."""
+    problem = state.problem
+    moments = score_products(problem, fit, state.tables)
+    columns = _columns(problem, state.stuck)  # (cells + latent, free)
+    whole = _assembled(problem, state.complete, fit, state.expected)
+    information = columns.T @ (whole - moments.expected + moments.products) @ columns
+    crossed = columns.T @ moments.products @ columns
+    if kind == "cross_product":
+        return columns, _inverse(crossed)
+    inverse = _inverse(information)
+    return columns, inverse @ crossed @ inverse if kind == "sandwich" else inverse
 
 
 def _too_large(problem: Problem, n_nodes: int) -> bool:

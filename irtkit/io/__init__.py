@@ -8,18 +8,20 @@ functions that people call. Every message of a reader begins with the file's nam
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from irtkit.coding import Coding
-from irtkit.errors import ResponseError, ScaleError, listing, shown
+from irtkit.errors import ResponseError, ScaleError, count, listing, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.checkpoint import Checkpoint, checkpoint_document, checkpoint_from
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.io.documents import read_json, sealed, unsealed, write_json
 from irtkit.io.files import read_bytes
-from irtkit.io.tables import read_columns, read_table, write_table
+from irtkit.io.tables import read_columns, read_table, write_table, write_tables
 from irtkit.io.text import TextFormat, decoded, lines, text_rows
 from irtkit.layout import Layout, Long, Wide
 from irtkit.responses import Responses
@@ -32,6 +34,7 @@ __all__ = [
     "read_checkpoint",
     "read_columns",
     "read_decisions",
+    "read_groups",
     "read_key",
     "read_list",
     "read_responses",
@@ -41,6 +44,7 @@ __all__ = [
     "write_checkpoint",
     "write_scale",
     "write_table",
+    "write_tables",
 ]
 
 KEY_SEPARATORS = ("\t", ",", ";")
@@ -168,6 +172,40 @@ def read_decisions(path: str | Path) -> list[Decision]:
         return [Decision(*row) for row in zip(*columns, strict=True)]
     except ResponseError as error:
         raise ResponseError(f"{path}: {error}") from error
+
+
+def read_groups(path: str | Path, persons: Sequence[str]) -> list[str]:
+    """Read the group of each person: a table with the columns person, group.
+
+    Parameters
+    ----------
+    path : path
+    persons : sequence of str
+        Whose groups are wanted, in order; others in the file are passed over.
+
+    Raises
+    ------
+    ResponseError
+        If a column is absent, a person stands there twice, or has no group.
+    """
+    table = read_table(path)
+    lacking = [name for name in ("person", "group") if name not in table.columns]
+    if lacking:
+        raise ResponseError(
+            f"{path} has no column {listing(lacking)}; it should hold person and group."
+        )
+    names = table["person"].astype(str)
+    twice = names[names.duplicated()].unique().tolist()
+    if twice:
+        raise ResponseError(f"{path} names {listing(twice)} more than once. Leave one row each.")
+    known = dict(zip(names, table["group"], strict=True))
+    without = [person for person in persons if person not in known or pd.isna(known[person])]
+    if without:
+        raise ResponseError(
+            f"{path} gives no group to {count(len(without), 'person')} who answered: "
+            f"{listing(without)}. Add them, or take them out of the answers."
+        )
+    return [str(known[person]) for person in persons]
 
 
 def read_list(path: str | Path) -> list[str]:

@@ -6,6 +6,7 @@ Text is parsed in `text.py`; Parquet by pyarrow, an extra; JSON lines here.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pandas as pd
 from irtkit.coding import Column, column_of, column_of_series
 from irtkit.errors import FileError, ResponseError, ScaleError, listing, shown
 from irtkit.io.documents import parsed
-from irtkit.io.files import kind_of, read_bytes, write_atomically
+from irtkit.io.files import kind_of, read_bytes, write_atomically, write_folder_atomically
 from irtkit.io.text import TextFormat, decoded, lines, text_columns
 
 PARQUET = b"PAR1"
@@ -191,6 +192,33 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     FileError
         If it cannot be written.
     """
+    write_atomically(path, table_content(frame, path))
+
+
+def write_tables(
+    tables: Mapping[str, pd.DataFrame], folder: str | Path, *, overwrite: bool = False
+) -> None:
+    """Write a folder of CSV tables, complete or not at all.
+
+    Parameters
+    ----------
+    tables : mapping
+        Name without suffix to table.
+    folder : path
+    overwrite : bool
+        Replace an existing folder.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; what stood there is intact.
+    """
+    files = {f"{name}.csv": table_content(table, f"{name}.csv") for name, table in tables.items()}
+    write_folder_atomically(folder, files, overwrite=overwrite)
+
+
+def table_content(frame: pd.DataFrame, path: str | Path) -> bytes:
+    """Return a table as the bytes of a file whose name says the format."""
     path = Path(path)
     check_table_name(path)
     flat = _with_index(frame, path)
@@ -200,15 +228,14 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
             flat.to_parquet(buffer, index=False, engine="pyarrow")
         except ImportError as error:
             raise FileError(f"Writing Parquet {NEEDS_PYARROW}") from error
-        write_atomically(path, buffer.getvalue())
-        return
+        return buffer.getvalue()
     safe = flat.rename(columns=_escaped)
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
             safe[name] = [_escaped(value) for value in safe[name]]
     separator = "\t" if path.name.lower().endswith(".tsv") else ","
     content = safe.to_csv(index=False, lineterminator="\n", sep=separator)
-    write_atomically(path, content.encode(errors="backslashreplace"))
+    return content.encode(errors="backslashreplace")
 
 
 def _with_index(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

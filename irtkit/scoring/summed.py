@@ -32,17 +32,51 @@ def summed_scores(chances: Sequence[FloatArray]) -> FloatArray:
     -------
     array, shape (largest sum + 1, ...)
     """
-    largest = sum(len(chance) - 1 for chance in chances)
-    sums = np.zeros((largest + 1, *chances[0].shape[1:]))
-    sums[0] = 1.0
-    upto = 0
+    sums = np.ones((1, *chances[0].shape[1:]))
     for chance in chances:
-        before = sums[: upto + 1].copy()
-        sums[: upto + 1] *= chance[0]
-        for k in range(1, len(chance)):
-            sums[k : upto + k + 1] += before * chance[k]
-        upto += len(chance) - 1
+        sums = with_item(sums, chance)
     return sums
+
+
+def sums_before(chances: Sequence[FloatArray]) -> list[FloatArray]:
+    """Probability of each summed score over the items before each item.
+
+    Parameters
+    ----------
+    chances : sequence of array, each of shape (K, ...)
+
+    Returns
+    -------
+    list of array, each of shape (largest sum of the items before + 1, ...)
+        One an item; the sum over no items is zero for certain.
+    """
+    before = [np.ones((1, *chances[0].shape[1:]))]
+    for chance in chances[:-1]:
+        before.append(with_item(before[-1], chance))
+    return before
+
+
+def with_item(sums: FloatArray, chance: FloatArray) -> FloatArray:
+    """Put one more item into a summed-score likelihood.
+
+    Parameters
+    ----------
+    sums : array, shape (n, ...)
+        Probabilities of the sums 0 .. n - 1 so far.
+    chance : array, shape (K, ...)
+        Probabilities of the item's categories.
+
+    Returns
+    -------
+    array, shape (n + K - 1, ...)
+    """
+    n, more = len(sums), len(chance) - 1
+    whole = np.empty((n + more, *sums.shape[1:]))
+    np.multiply(sums, chance[0], out=whole[:n])
+    whole[n:] = 0.0
+    for k in range(1, more + 1):
+        whole[k : n + k] += sums * chance[k]
+    return whole
 
 
 def summed_score_likelihood(right: FloatArray) -> FloatArray:
@@ -64,6 +98,65 @@ def summed_score_likelihood(right: FloatArray) -> FloatArray:
         sums[: item + 1] -= gained
         sums[1 : item + 2] += gained
     return sums
+
+
+def joint_with_sum(
+    chance: FloatArray, target: IntArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Chance of each category above the first together with a given sum over all items.
+
+    One pass forward over the items (chances of the sums so far), one backward (chances of
+    reaching the given sum from there). Only positive numbers are added.
+
+    Parameters
+    ----------
+    chance : array, shape (n, K, X)
+        Of each item's categories; a column is, say, a person at a node.
+    target : array of int, shape (X,)
+        The sums.
+    weights : array, shape (X,)
+        Factors of the results.
+
+    Returns
+    -------
+    found : array, shape (n, K - 1, X)
+    joint : array, shape (X,)
+        Chance of the sum.
+    """
+    n, n_categories, width = chance.shape
+    low, high, top = int(target.min()), int(target.max()), n_categories - 1
+    end = [min(high, j * top) for j in range(n + 1)]  # sums in reach before item j ...
+    begin = [max(0, low - (n - j) * top) for j in range(n + 1)]  # ... that may lead to the target
+    columns = np.arange(width)
+    before = np.empty((n + 1, high + 1, width))
+    before[0, 0] = 1.0
+    spare, after, previous = np.empty((3, high + 1, width))
+    for j in range(n):
+        old, new = before[j], before[j + 1]
+        new[max(begin[j + 1], end[j] + 1) : end[j + 1] + 1] = 0.0
+        for k in range(n_categories):
+            first, last = max(begin[j] + k, begin[j + 1]), min(end[j] + k, end[j + 1]) + 1
+            if last > first:
+                gained = new[first:last] if k == 0 else spare[: last - first]
+                np.multiply(old[first - k : last - k], chance[j, k], out=gained)
+                if k > 0:
+                    new[first:last] += gained
+    joint = before[n, target, columns] * weights
+    found = np.zeros((n, top, width))
+    after[begin[n] :] = 0.0
+    after[target, columns] = weights
+    for j in range(n - 1, -1, -1):  # `after`: chance of the target from each sum after item j
+        after, previous = previous, after
+        after[begin[j] : begin[j + 1]] = 0.0
+        for k in range(n_categories):
+            first, last = max(begin[j], begin[j + 1] - k), min(end[j], end[j + 1] - k) + 1
+            if last > first:
+                led = after[first:last] if k == 0 else spare[: last - first]
+                np.multiply(previous[first + k : last + k], chance[j, k], out=led)
+                if k > 0:
+                    np.einsum("sx,sx->x", before[j, first:last], led, out=found[j, k - 1])
+                    after[first:last] += led
+    return found, joint
 
 
 def without_item(sums: FloatArray, p: FloatArray) -> FloatArray:

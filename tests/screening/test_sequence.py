@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from irtkit.errors import ModelError, ResponseError
+from irtkit.errors import ModelError, NothingKept, ResponseError
 from irtkit.estimation import MML, calibrate
 from irtkit.models import TwoPL
 from irtkit.responses import Responses
@@ -21,9 +21,11 @@ from irtkit.screening import (
     preset,
     screen,
 )
+from irtkit.screening.objections import rules_among
 from irtkit.simulate import simulate
 
 RULES = preset("lalor2016")
+ASKED = rules_among(RULES)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def test_log_tells_flags_drops_and_what_was_kept(planted):
     result = screen(planted, TwoPL(), RULES)
     log = result.log
     columns = ["step", "item", "decision", "rule", "statistic", "df", "p", "p_adjusted", "reason"]
-    assert list(log.columns) == columns
+    state = ["items_before", "items_after", "reliability_before", "reliability_after"]
+    assert list(log.columns) == columns + state
     assert log["step"].is_monotonic_increasing
     assert set(log[log["step"] == 1]["decision"]) == {"flag"}
     assert set(log[log["rule"] == "end"]["item"]) == set(result.kept)
@@ -70,9 +73,28 @@ def test_log_tells_flags_drops_and_what_was_kept(planted):
     assert log["reason"].str.endswith((".", ")")).all()
 
 
+def test_drops_tell_the_state_before_and_after(planted):
+    drops = screen(planted, TwoPL(), ASKED).dropped
+    steps = drops.groupby("step")
+    assert (steps["items_after"].first() == steps["items_before"].first() - steps.size()).all()
+    assert drops["items_before"].iloc[0] == planted.n_items
+    after = steps["reliability_after"].first().to_numpy()
+    before = steps["reliability_before"].first().to_numpy()
+    assert before[1:] == pytest.approx(after[:-1])  # nothing happens between two drops
+    assert ((before > 0) & (before < 1)).all()
+
+
+def test_observations_are_noted_before_and_after_and_drop_nothing(planted):
+    result = screen(planted, TwoPL(), RULES)
+    notes = result.log[result.log["decision"] == "note"]
+    assert {"eigenvalues", "lower_asymptote", "m2"} <= set(notes["rule"])
+    assert set(notes["step"]) == {0, result.log["step"].max()}
+    assert result.kept == screen(planted, TwoPL(), ASKED).kept
+
+
 def test_nothing_is_flagged_at_the_end(planted):
     result = screen(planted, TwoPL(), RULES)
-    for rule in RULES:
+    for rule in ASKED:
         assert rule.flags(result.responses, result.calibration) == []
 
 
@@ -122,8 +144,9 @@ def test_decisions_that_make_no_sense_are_refused(planted):
 
 def test_screening_that_leaves_too_few_items_says_so():
     noise = np.random.default_rng(1).integers(0, 2, (400, 6))
-    with pytest.raises(ModelError, match=r"Screening left \d items?\."):
+    with pytest.raises(NothingKept, match=r"Screening left \d items?\.") as refusal:
         screen(Responses.from_array(noise), TwoPL(), (ItemStates(), Communality(0.15)))
+    assert (refusal.value.log["decision"] == "drop").any()
 
 
 def test_duplicate_item_goes_and_its_twin_stays():
@@ -172,7 +195,7 @@ def test_crowd_group_5_entailment_gives_the_published_scale(crowd):
     assert (answers.n_persons, answers.n_items) == (983, 30)
     result = screen(answers, TwoPL(), RULES)
     assert result.first.log_likelihood == pytest.approx(-6074.61, abs=0.01)
-    flags = result.log[result.log["step"] == 1]
+    flags = result.log[result.log["decision"] == "flag"]
     assert {answers.items.index(item) + 1 for item in flags["item"]} == {1, 22}
     assert set(flags["rule"]) == {"communality"}
     assert len(result.kept) == 28
@@ -199,7 +222,7 @@ def test_crowd_group_4_neutral_flags_two_pairs_and_passes_without_items_17_and_2
     assert (answers.n_persons, answers.n_items) == (976, 30)
     by_eye = [Decision(answers.items[n - 1], "drop", "chosen by the authors") for n in (17, 23)]
     result = screen(answers, TwoPL(), RULES, decisions=by_eye)
-    flags = result.log[result.log["step"] == 1]
+    flags = result.log[result.log["decision"] == "flag"]
     pairs = flags[flags["rule"] == "ld_x2"]
     assert len(pairs) == len(flags) == 2
     assert (pairs["p_adjusted"] < 0.01).all()

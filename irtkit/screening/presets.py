@@ -1,0 +1,87 @@
+"""Named screenings: sequences of rules and observations, each with its purpose.
+
+`preset` looks one up. To make your own, put rules in a tuple.
+"""
+
+from __future__ import annotations
+
+from irtkit.errors import ModelError, listing, nearest, shown
+from irtkit.estimation.calibration import CONSTANT, EMPTY_CATEGORY, REVERSE_KEYED, UNANSWERED
+from irtkit.screening.item_rules import (
+    Communality,
+    DeadItems,
+    ItemFit,
+    ItemRest,
+    ItemStates,
+    LowInformation,
+    TwinItems,
+)
+from irtkit.screening.objections import Observation, Rule
+from irtkit.screening.observations import Eigenvalues, LowerAsymptotes, WholeModel
+from irtkit.screening.pair_rules import PairDependence
+
+Rules = tuple[Rule | Observation, ...]
+
+PRESETS: dict[str, Rules] = {
+    "lalor2016": (
+        Eigenvalues(),
+        LowerAsymptotes(),
+        ItemStates(),
+        Communality(0.15),
+        ItemFit(),
+        PairDependence(),
+        WholeModel(),
+    ),
+    "standard": (
+        ItemStates(),
+        ItemRest(),
+        Communality(0.05),
+        ItemFit(smallest_rmsea=0.02, fewest_answers=100, share=0.1),
+        PairDependence(smallest_v=0.1, fewest_common=100, share=0.1),
+        WholeModel(),
+    ),
+    "strict": (
+        ItemStates(),
+        ItemRest(0.01, "holm"),
+        Communality(0.15),
+        ItemFit(adjustment="benjamini-hochberg", fewest_answers=100, share=0.1),
+        PairDependence(adjustment="benjamini-hochberg", fewest_common=100, share=0.1),
+        WholeModel(),
+    ),
+    "leaderboard": (
+        DeadItems(),
+        ItemStates((UNANSWERED, CONSTANT, EMPTY_CATEGORY, REVERSE_KEYED)),
+        TwinItems(),
+        ItemRest(),
+        LowInformation(),
+    ),
+}
+
+
+def preset(name: str) -> Rules:
+    """Return the rules of a named screening.
+
+    Parameters
+    ----------
+    name : str
+        "lalor2016", the published sequence for crowd labels of sentence pairs: states, then
+        communality below .15, S-X2 with Holm, LD-X2 with Holm, one item at a time; eigenvalues,
+        a test of lower asymptotes, and M2 are noted.
+        "standard": also asks for evidence that an item goes with the others; misfit and
+        dependence must be large enough to matter, and items and pairs with few answers are not
+        tested. "strict": every significant misfit or dependence counts (Benjamini-Hochberg), and
+        communality must be at least .15.
+        "leaderboard", for language models: dead items, unlikely duplicates, items that able
+        models fail, items without evidence or information.
+
+    Raises
+    ------
+    ModelError
+        If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ModelError(
+            f"Unknown preset {shown(name)}; there is {listing(sorted(PRESETS))}."
+            f"{nearest(name, PRESETS)}"
+        )
+    return PRESETS[name]
