@@ -51,17 +51,18 @@ class Reading:
                 "one for each, in the same order."
             )
 
-    def read(self, path: str, number: int = 0) -> Responses:
+    def read(self, path: str, number: int | None = None) -> Responses:
         """Read the answers, tell what was noticed, and choose the items asked for.
 
         Parameters
         ----------
         path : str
-        number : int
-            Which of several files it is, where each has its own key.
+        number : int, optional
+            Which of several files it is, where each may have its own key.
         """
-        self.check(max(1, len(self.keys) if number else 1))
-        key = self.keys[number if len(self.keys) > 1 else 0] if self.keys else None
+        if number is None:
+            self.check(1)
+        key = self.keys[(number or 0) % len(self.keys)] if self.keys else None
         responses = read_responses(
             path, layout=self.layout, key=key, coding=self.coding, text=self.text
         )

@@ -11,7 +11,7 @@ from irtkit import terminal
 from irtkit.cli.group import cli
 from irtkit.diagnostics.ability_groups import item_curves
 from irtkit.diagnostics.dependence_reference import q3_reference
-from irtkit.diagnostics.dif import METHODS as DIF_METHODS
+from irtkit.diagnostics.dif import MODELLED, OBSERVED
 from irtkit.diagnostics.dif import dif
 from irtkit.diagnostics.dimensionality import dimensionality
 from irtkit.diagnostics.item_fit import item_fit
@@ -38,7 +38,7 @@ Told = Callable[[str], Callable[[int, int], None]]
 @click.option(
     "--dif",
     "dif_method",
-    type=click.Choice(DIF_METHODS),
+    type=click.Choice([*OBSERVED, *MODELLED]),
     default="mantel_haenszel",
     show_default=True,
     help="With --groups: how.",

@@ -15,7 +15,7 @@ from operator import add
 
 import numpy as np
 
-from irtkit.arrays import FloatArray, IntArray
+from irtkit.arrays import BoolArray, FloatArray, IntArray
 
 FEWEST_EXPECTED = 1.0
 FEWEST_PERSONS = 1.0  # a group must have more
@@ -222,9 +222,9 @@ def merged_groups(persons: FloatArray, expected: FloatArray) -> IntArray:
     return labels
 
 
-def too_small(expected: FloatArray) -> IntArray:
+def too_small(expected: FloatArray) -> BoolArray:
     """Whether each row (R, K) keeps a cell that expects less than one person, merged or not."""
     if expected.shape[1] > 2:
         expected = gathered(expected, labels := merged_cells(expected))
         expected[np.arange(expected.shape[1]) > labels[:, -1:]] = np.inf
-    return (expected < FEWEST_EXPECTED).any(axis=1)
+    return np.asarray((expected < FEWEST_EXPECTED).any(axis=1))

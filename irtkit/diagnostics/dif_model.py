@@ -41,6 +41,7 @@ from irtkit.threads import each
 
 Free = Mapping[str, tuple[str, ...]]
 
+EFFECT_NODES = 401  # the absolute difference has kinks
 NOT_CONVERGED = "not converged"
 NO_ERRORS = "no standard errors"
 
@@ -272,7 +273,7 @@ def expected_differences(freed: GroupFit, rows: IntArray) -> tuple[float, float]
     parameters = checkpoint.parameters[rows]
     signed, unsigned = [], []
     for group, (mean, sd) in enumerate(problem.population.moments(checkpoint.population)):
-        nodes = Normal(mean, sd).nodes()
+        nodes = Normal(mean, sd).nodes(EFFECT_NODES)
         score = part.expected_score(parameters, nodes.theta)  # (Q, G)
         gap, weights = score[:, group] - score[:, 0], np.exp(nodes.log_weights)
         signed.append(float(weights @ gap))

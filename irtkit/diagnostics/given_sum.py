@@ -41,6 +41,7 @@ import numpy as np
 from scipy.special import rel_entr
 
 from irtkit.arrays import BoolArray, FloatArray, IntArray
+from irtkit.errors import ModelError
 from irtkit.scoring.summed import joint_with_sum
 from irtkit.threads import one_thread_a_core, spread
 
@@ -50,6 +51,7 @@ NEGLIGIBLE = 33.0
 LEFT_OUT = 1e-11
 BLOCK_CELLS = 16_000  # of one table of sums; it then fits the cache of a core
 STORED_CELLS = 8_000_000
+MOST_CELLS = 10_000_000  # about 2 GiB with all that is made of them
 MOST_PATTERNS = 512
 LENGTHS = 1.1  # persons in a block differ in length by at most this factor
 WORTH_THREADS = 20_000  # answered cells
@@ -112,6 +114,26 @@ class Chances:
         table[:n_items] = chance.transpose(1, 2, 0)
         mean = np.einsum("ikq,k->iq", table, np.arange(size, dtype=np.float64))
         return cls(table, mean, np.append(n_categories, 1), log_weights)
+
+
+def check_size(n_cells: int, n_categories: int) -> None:
+    """Refuse more cells than memory is planned for.
+
+    Raises
+    ------
+    ModelError
+        With the share of the persons that would do.
+    """
+    most = MOST_CELLS // (n_categories - 1)
+    if n_cells > most:
+        step = -(-n_cells // most)
+        raise ModelError(
+            f"Item fit would need the expectations of {n_cells:,} answers with up to "
+            f"{n_categories} categories, but memory is planned for {most:,}. A part of the "
+            f"persons tests the items nearly as well: take one in {step} "
+            f"(responses.select_persons(slice(None, None, {step}))), or fewer items "
+            "(select_items)."
+        )
 
 
 def expected_answers(patterns: Patterns, chances: Chances) -> FloatArray:

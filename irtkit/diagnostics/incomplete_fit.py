@@ -33,14 +33,12 @@ import scipy.sparse as sp
 from irtkit.arrays import FloatArray, IntArray
 from irtkit.coding import MISSING
 from irtkit.diagnostics.collapsing import merged_cells, merged_groups, too_small
-from irtkit.diagnostics.given_sum import Chances, Patterns, expected_answers
-from irtkit.errors import ModelError
+from irtkit.diagnostics.given_sum import Chances, Patterns, check_size, expected_answers
 from irtkit.estimation.calibration import Calibration
 from irtkit.responses import Responses
 
 GROUPS = 10
 TIED = 1e-10  # expected scores that differ by less are equal
-MOST_CELLS = 10_000_000  # about 2 GiB and, at worst, some minutes
 LEAST_VARIANCE = 1e-8
 
 
@@ -78,9 +76,14 @@ class Answered:
         observed = np.empty((ends[-1], n_categories - 1))
         for k in range(1, n_categories):
             chosen = codes == k
-            observed[:, k - 1] = np.bincount(cell[chosen], heavy[chosen], ends[-1])
-        weights = np.bincount(pattern, responses.weights, len(first))
+            observed[:, k - 1] = summed(cell[chosen], heavy[chosen], ends[-1])
+        weights = summed(pattern, responses.weights, len(first))
         return cls(Patterns(ends, items[place], totals[first]), weights, observed)
+
+
+def summed(places: npt.NDArray[np.integer], values: FloatArray, size: int) -> FloatArray:
+    """Sum of the values at each place, shape (size,)."""
+    return np.asarray(np.bincount(places, values, size), dtype=np.float64)
 
 
 def _cells(responses: Responses) -> tuple[IntArray, IntArray, npt.NDArray[np.int8]]:
@@ -127,7 +130,7 @@ def incomplete_fit(
         If there are too many answers to hold in memory.
     """
     size = int(calibration.assignment.n_categories.max())
-    _check_size(responses, size)
+    check_size(int(responses.n_answered().sum()), size)
     answered = Answered.of(responses, size)
     nodes = calibration.nodes()
     chances = Chances.of(
@@ -145,19 +148,6 @@ def incomplete_fit(
         expected[used],
         responses.n_items,
     )
-
-
-def _check_size(responses: Responses, n_categories: int) -> None:
-    n_answers = int(responses.n_answered().sum())
-    most = MOST_CELLS // (n_categories - 1)
-    if n_answers > most:
-        step = -(-n_answers // most)
-        raise ModelError(
-            f"Item fit of {n_answers:,} incomplete answers with {n_categories} categories is more "
-            f"than memory is planned for ({most:,}). A part of the persons tests the items nearly "
-            f"as well: take every {step}th, responses.select_persons(slice(None, None, {step})), "
-            "or choose fewer items (select_items)."
-        )
 
 
 def grouped_fit(
@@ -186,7 +176,7 @@ def grouped_fit(
     heavy = weights[:, None] * expected
 
     def added(values: FloatArray) -> FloatArray:
-        return np.bincount(group, values, n_groups)
+        return summed(group, values, n_groups)
 
     persons = added(weights)  # (I G,)
     counts = np.zeros((2, n_groups, size))  # observed and expected
@@ -201,10 +191,10 @@ def grouped_fit(
     spread[:, 0, 0] = -spread[:, 0].sum(axis=1)
     labels = merged_groups(persons.reshape(n_items, -1), counts[1].reshape(n_items, -1, size))
     to = (np.arange(n_items)[:, None] * GROUPS + labels).ravel()  # (I G,)
-    whole, whole_spread = np.zeros(counts.shape), np.zeros(spread.shape)
-    np.add.at(whole, (slice(None), to), counts)
+    whole, whole_spread = np.zeros((n_groups, 2, size)), np.zeros(spread.shape)
+    np.add.at(whole, to, counts.swapaxes(0, 1))
     np.add.at(whole_spread, to, spread)
-    value, freedom = _quadratic_form(whole[0] - whole[1], whole[1], whole_spread)
+    value, freedom = _quadratic_form(whole[:, 0] - whole[:, 1], whole[:, 1], whole_spread)
     return value.reshape(n_items, -1).sum(axis=1), freedom.reshape(n_items, -1).sum(axis=1)
 
 
@@ -218,11 +208,11 @@ def _groups(items: IntArray, score: FloatArray, weights: FloatArray) -> IntArray
     order = order[np.argsort(items[order].astype(small), kind="stable")]
     item, value = items[order], score[order]
     block = np.cumsum((np.diff(item, prepend=-1) != 0) | (np.diff(value, prepend=0.0) > TIED)) - 1
-    size = np.bincount(block, weights[order])  # persons of each block
+    size = summed(block, weights[order], 0)  # persons of each block
     place = np.zeros(len(size), dtype=np.int64)
     place[block] = item  # item of each block
     upto = np.cumsum(size)
-    people = np.bincount(items, weights, 1 + items.max(initial=0))  # persons of each item
+    people = summed(items, weights, 0)  # persons of each item
     below = np.cumsum(people) - people
     middle = (upto - size / 2 - below[place]) / people[place]
     tenth = np.clip((GROUPS * middle).astype(np.int64), 0, GROUPS - 1)

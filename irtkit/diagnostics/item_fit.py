@@ -67,6 +67,12 @@ def item_fit(
     ------
     ModelError
         If answers and calibration do not fit each other, or incomplete answers are too many.
+
+    Notes
+    -----
+    Persons with none or all of the points, and sums that are all but impossible under the model,
+    are left out. Where persons answered some four items each, less than one degree of freedom is
+    lost for each parameter, and about .06 of good items have p < .05.
     """
     known, part = matched(responses, calibration)
     complete = bool((known.n_answered() == known.n_items).all())

@@ -99,6 +99,12 @@ def local_dependence(
     ------
     ModelError
         For more than 3,000 items, whose table would not fit in memory.
+
+    Notes
+    -----
+    On short tests the chi-square reference is conservative. Where hardly anybody is expected in a
+    cell (few persons, very easy or hard items) one answer there makes X2 large: then p is far
+    below p_g2 and proves nothing. `q3_reference` has a reference without these faults.
     """
     known, part = matched(responses, calibration)
     adjust(np.empty(0), adjustment)
@@ -177,6 +183,12 @@ def dependence_search(
     Returns
     -------
     DependenceSearch
+
+    Notes
+    -----
+    Among millions of pairs of few persons the largest LD-X2 are mostly those of single answers
+    where hardly anybody was expected (see `local_dependence`): order by "q3" then, or look at
+    p_g2 beside p.
     """
     if by not in ORDERS:
         raise ModelError(f"Pairs are ordered by {listing(ORDERS)}, not by '{by}'.")

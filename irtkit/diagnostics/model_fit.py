@@ -51,7 +51,6 @@ from irtkit.threads import one_thread_a_core
 STATISTICS = ("m2", "m2*", "c2")
 MOST_BYTES = 2 * 2**30
 ACCURATE = 1e-5  # relative gradient at which the statistic has its digits
-SAME_PERSONS = 1e-6
 SAME_LOG_LIKELIHOOD = 0.01  # the tolerance of the quadrature
 
 
@@ -121,7 +120,7 @@ def model_fit(
         **incremental(m2, df, n_persons, correlation),
         "log_likelihood": log_likelihood,
         "n_parameters": int(free.max()) + 1,
-        **_criteria(known, calibration, log_likelihood),
+        **_criteria(calibration, log_likelihood),
         "n_persons": n_persons,
     }
     return pd.DataFrame(row, index=pd.Index([part.assignment.name], name="model"))
@@ -243,13 +242,9 @@ def _log_likelihood(responses: Responses, calibration: Calibration) -> float:
     return float(responses.weights @ log_likelihoods(blocks, tables))
 
 
-def _criteria(
-    responses: Responses, calibration: Calibration, log_likelihood: float
-) -> dict[str, float]:
+def _criteria(calibration: Calibration, log_likelihood: float) -> dict[str, float]:
     """The calibration's criteria, if it is these answers' log-likelihood that it maximised."""
-    same_persons = abs(float(responses.weights.sum()) - calibration.n_persons) < SAME_PERSONS
-    same_value = abs(log_likelihood - calibration.log_likelihood) < SAME_LOG_LIKELIHOOD
-    if same_persons and same_value:
+    if abs(log_likelihood - calibration.log_likelihood) < SAME_LOG_LIKELIHOOD:
         return calibration.criteria()
     return dict.fromkeys(("aic", "bic", "sabic"), np.nan)
 

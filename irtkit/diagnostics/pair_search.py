@@ -148,7 +148,7 @@ def adjusted_among_all(p: FloatArray, tally: Tally, method: str) -> FloatArray:
 
     Holm's are exact for the `n_most` smallest p-values of all, Benjamini and Hochberg's too unless
     their minimum lies beyond these. Elsewhere a p-value counts as the largest of its bin, which is
-    never too small, and for one degree of freedom at most 0.3% too large.
+    never too small, and for one degree of freedom less than 0.5% too large.
     """
     if method == "none" or not len(p):
         return adjust(p, method)

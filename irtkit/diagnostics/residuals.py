@@ -6,23 +6,19 @@ With expected code E, variance W and fourth central moment C of an answer y at t
           \text{infit} = \frac{\sum (y - E)^2}{\sum W}
 
 over the persons who answered an item (`item_mean_squares`) or the items that a person answered
-(`person_fit.py`). Both are about 1 where the model holds. They are
-standardised by the cube root of Wilson and Hilferty, :math:`z = (ms^{1/3} - 1)(3/q) + q/3`, with
+(`person_fit.py`). Both are about 1 where the model holds. They are standardised by the cube root
+of Wilson and Hilferty, :math:`z = (ms^{1/3} - 1)(3/q) + q/3`, with
 
 .. math:: q^2_{outfit} = \frac{1}{n^2} \sum \frac{C}{W^2} - \frac{1}{n}, \qquad
           q^2_{infit} = \frac{\sum (C - W^2)}{(\sum W)^2}
 
-and q at most :math:`\sqrt 2`, beyond which the transformation fails (Linacre 2002). As theta is
-estimated from the same answers, z is not standard normal: under the model it leans towards
-negative values.
+and q at most :math:`\sqrt 2` (so does R's mirt), beyond which the transformation fails. z is
+standard normal at the true abilities; at abilities estimated from the same answers it leans
+towards negative values.
 
 References
 ----------
 Wright, B. D., & Masters, G. N. (1982). Rating scale analysis. MESA Press.
-Linacre, J. M. (2002). What do infit and outfit, mean-square and standardized mean? Rasch
-    Measurement Transactions, 16(2), 878.
-Yen, W. M. (1984). Effects of local item dependence on the fit and equating performance of the
-    three-parameter logistic model. Applied Psychological Measurement, 8(2), 125-145.
 """
 
 from __future__ import annotations
@@ -37,11 +33,9 @@ import scipy.sparse as sp
 
 from irtkit.arrays import BoolArray, CodeArray, FloatArray, IntArray, frozen
 from irtkit.coding import MISSING
-from irtkit.errors import ModelError, count, listing
 from irtkit.estimation.calibration import Calibration
 from irtkit.models import Assignment, DivideByTotal, Family
 from irtkit.responses import Responses
-from irtkit.scoring import score
 from irtkit.storage import Codes
 from irtkit.threads import one_thread_a_core, spread
 
@@ -327,74 +321,3 @@ def over_blocks(
     if len(places) == len(theta):
         blocks = [slice(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]  # without copies
     return spread(function, blocks, responses.n_persons * responses.n_items > WORTH_THREADS)
-
-
-def infit_outfit(
-    responses: Responses, calibration: Calibration, theta: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Mean-square fit of each item: weighted by information (infit) and not (outfit).
-
-    Parameters
-    ----------
-    responses : Responses
-        Answers to exactly the items of `calibration`.
-    calibration : Calibration
-    theta : array, shape (P,)
-        Estimated abilities.
-
-    Returns
-    -------
-    infit, outfit : array, shape (I,)
-        About 1 if the model holds; missing answers are left out.
-    """
-    squares, variances, standardised, answered = np.zeros((4, responses.n_items))
-    for rows, codes in responses.blocks():
-        weights = responses.weights[rows]
-        right = _right(calibration, theta[rows])  # (B, I)
-        seen = codes != MISSING
-        square = np.where(seen, (codes - right) ** 2, 0.0)  # (B, I)
-        variance = right * (1.0 - right)  # (B, I)
-        squares += weights @ square
-        variances += weights @ np.where(seen, variance, 0.0)
-        standardised += weights @ (square / np.maximum(variance, 1e-300))
-        answered += weights @ seen
-    return squares / variances, standardised / answered
-
-
-def q3_matrix(responses: Responses, calibration: Calibration) -> FloatArray:
-    """Correlation of the residuals y - P(theta) of each pair, over persons who answered both.
-
-    Abilities are EAPs. Pairs with fewer than three common persons are NaN; shape (I, I).
-    """
-    theta = score(responses, calibration).theta
-    n_items = responses.n_items
-    pairs, product, sums, squares = np.zeros((4, n_items, n_items))
-    for rows, codes in responses.blocks():
-        weights = responses.weights[rows][:, None]
-        seen = (codes != MISSING).astype(np.float64)
-        residual = np.where(seen > 0, codes - _right(calibration, theta[rows]), 0.0)  # (B, I)
-        pairs += (seen * weights).T @ seen
-        product += (residual * weights).T @ residual
-        sums += (residual * weights).T @ seen  # of item i over persons who answered i and j
-        squares += (residual**2 * weights).T @ seen
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = sums / pairs
-        covariance = product / pairs - mean * mean.T
-        variance = squares / pairs - mean**2
-        q3 = covariance / np.sqrt(variance * variance.T)
-    q3[pairs < 3] = np.nan
-    return q3
-
-
-def _right(calibration: Calibration, theta: FloatArray) -> FloatArray:
-    return np.exp(calibration.log_prob(theta)[:, :, 1])  # (B, I)
-
-
-def check_dichotomous(calibration: Calibration, statistic: str) -> None:
-    """Refuse items with more than two categories."""
-    large = np.flatnonzero(calibration.assignment.n_categories > 2)
-    if len(large):
-        raise ModelError(
-            f"{statistic} is for right-or-wrong items; {count(len(large), 'item')} have more "
-            f"categories: {listing([calibration.items[place] for place in large])}."
-        )

@@ -20,13 +20,21 @@ Kang, T., & Chen, T. T. (2008). Performance of the generalized S-X2 item fit ind
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from irtkit.arrays import FloatArray, IntArray
-from irtkit.diagnostics.collapsing import collapsed
-from irtkit.diagnostics.given_sum import SMALLEST, Chances, Patterns, expected_answers
+from irtkit.diagnostics.collapsing import FEWEST_EXPECTED, collapsed
+from irtkit.diagnostics.given_sum import (
+    SMALLEST,
+    Chances,
+    Patterns,
+    check_size,
+    expected_answers,
+)
 from irtkit.estimation.calibration import Calibration
 from irtkit.responses import Responses
 from irtkit.scoring.summed import sums_before, with_item
@@ -35,6 +43,7 @@ from irtkit.threads import one_thread_a_core, spread
 LONG = 400  # points
 WORTH_THREADS = 10_000  # items times points
 BLOCK_PERSONS = 4096
+LEAST_EXPECTED = 1e-100  # a cell, if a small one: zero stands for none
 
 
 def complete_fit(responses: Responses, calibration: Calibration) -> tuple[FloatArray, FloatArray]:
@@ -45,6 +54,7 @@ def complete_fit(responses: Responses, calibration: Calibration) -> tuple[FloatA
     chance = np.exp(calibration.log_prob(nodes.theta))  # (Q, I, K)
     scores, persons, observed = score_groups(responses, points, chance.shape[2])
     if points > LONG:
+        check_size(len(scores) * len(n_categories), chance.shape[2])
         chances = Chances.of(chance, n_categories, nodes.log_weights)
         expected = expected_answers(_everything(scores, len(n_categories)), chances)
         expected = expected.reshape(len(scores), len(n_categories), -1)
@@ -60,11 +70,9 @@ def complete_fit(responses: Responses, calibration: Calibration) -> tuple[FloatA
         groups = scores
         if 2 * (size - 1) <= points:  # else no score leaves every category possible
             groups = np.clip(scores, size - 1, points - (size - 1))
-        tables = collapsed(
-            _with_first(counts, persons),
-            _with_first(shares * persons[:, None, None], persons),
-            groups,
-        )
+        observed_part = _with_first(counts, persons)  # (G, i, K)
+        expected_part = _with_first(shares * persons[:, None, None], persons)
+        tables = collapsed(observed_part, np.maximum(expected_part, LEAST_EXPECTED), groups)
         for item, table in zip(items, tables, strict=True):
             statistic[item], freedom[item] = _chi_square(*table)
     return statistic, freedom
@@ -98,16 +106,16 @@ def score_groups(
     blocks = list(responses.blocks(BLOCK_PERSONS))
     totals = np.concatenate([codes.sum(axis=1, dtype=np.int64) for _, codes in blocks])  # (P,)
     scores, group = np.unique(totals, return_inverse=True)
-    persons = np.bincount(group, responses.weights, len(scores))
+    persons = np.asarray(np.bincount(group, responses.weights, len(scores)), dtype=np.float64)
     observed = np.zeros((len(scores), responses.n_items, n_categories - 1))
-    exact = bool((responses.weights == 1.0).all())
+    kind: npt.DTypeLike = np.float32 if (responses.weights == 1.0).all() else np.float64
     for rows, codes in blocks:
-        weights = responses.weights[rows].astype(np.float32 if exact else np.float64)
+        weights = np.asarray(responses.weights[rows], dtype=kind)
         where = (group[rows], np.arange(len(codes)))
-        member = sp.csr_array((weights, where), shape=(len(scores), len(codes)))
+        member: Any = sp.csr_array((weights, where), shape=(len(scores), len(codes)))
         for k in range(1, n_categories):
             chosen = codes if n_categories == 2 else codes == k
-            observed[:, :, k - 1] += member @ chosen.astype(weights.dtype)
+            observed[:, :, k - 1] += member @ chosen.astype(kind)
     inside = (scores > 0) & (scores < points)
     return scores[inside], persons[inside], observed[inside]
 
@@ -163,6 +171,9 @@ def _diagonal_sums(table: FloatArray) -> FloatArray:
 
 
 def _chi_square(observed: FloatArray, expected: FloatArray) -> tuple[float, int]:
+    """The statistic and its degrees of freedom, none if a cell is still too small."""
     cells = expected > 0
-    gaps = (observed[cells] - expected[cells]) ** 2 / expected[cells]
-    return float(gaps.sum()), int(cells.sum()) - len(expected)
+    counts = expected[cells]
+    gaps = (observed[cells] - counts) ** 2 / counts
+    tested = len(counts) > 0 and counts.min() >= FEWEST_EXPECTED
+    return float(gaps.sum()), (len(counts) - len(expected)) * tested

@@ -191,7 +191,7 @@ class ItemSums:
         return np.asarray((self.right * z + self.answered * log_expit(-z)).sum(axis=0))
 
 
-def m_step(parameters: FloatArray, sums: ItemSums) -> tuple[FloatArray, FloatArray]:
+def m_step(parameters: FloatArray, sums: ItemSums) -> FloatArray:
     """Newton steps on the expected log-likelihood of each item, halved where they lower it.
 
     Parameters
@@ -199,17 +199,9 @@ def m_step(parameters: FloatArray, sums: ItemSums) -> tuple[FloatArray, FloatArr
     parameters : array, shape (I, 3)
     sums : ItemSums
         From the E-step at these parameters.
-
-    Returns
-    -------
-    parameters : array, shape (I, 3)
-    gradient : array, shape (I, 3)
-        Of the marginal log-likelihood at the parameters given (Fisher's identity).
     """
-    first: FloatArray | None = None
     for _ in range(NEWTON_STEPS):
         value, gradient, information = sums.derivatives(parameters)
-        first = gradient if first is None else first
         information = information + TINY * np.eye(3)
         step = np.linalg.solve(information, gradient[:, :, None])[:, :, 0]  # (I, 3)
         longest = np.abs(step).max(axis=1, keepdims=True)
@@ -222,8 +214,7 @@ def m_step(parameters: FloatArray, sums: ItemSums) -> tuple[FloatArray, FloatArr
         else:
             step[worse] = 0.0
         parameters = parameters + step
-    assert first is not None
-    return parameters, first
+    return parameters
 
 
 def expand(parameters: FloatArray, plane: Plane, mass: FloatArray, bound: float) -> FloatArray:

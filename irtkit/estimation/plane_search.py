@@ -1,8 +1,15 @@
 """From start values to the highest maximum of the two-dimensional likelihood that is found.
 
-`best_start` climbs from each of several starts until it pays little, `ascended` from one of them
-until nothing moves. The map that is iterated is one EM cycle of `plane.py`; what is made of the
-outcome is in `two_dimensions.py`.
+From each of several starts a few accelerated EM cycles (`plane.py`) make most of the way, and the
+quasi-Newton method L-BFGS-B goes on until nothing is left to gain: its gradient comes with the
+E-step, and where a second dimension is weak or an item's slope is steep it needs tens of E-steps
+where EM needs many hundreds. What is made of the outcome is in `two_dimensions.py`.
+
+References
+----------
+Byrd, R. H., Lu, P., Nocedal, J., & Zhu, C. (1995). A limited memory algorithm for bound constrained
+    optimization. SIAM Journal on Scientific Computing, 16(5), 1190-1208.
+    https://doi.org/10.1137/0916069
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.optimize import Bounds, OptimizeResult, minimize
 from scipy.special import expit
 
 from irtkit.arrays import BoolArray, FloatArray
@@ -19,12 +27,10 @@ from irtkit.errors import ModelError
 from irtkit.estimation.acceleration import Squarem
 from irtkit.estimation.axes import NORMAL_METRIC, principal
 from irtkit.estimation.blocks import Blocks
-from irtkit.estimation.cycles import NO_GAIN, STEEP
 from irtkit.estimation.em import posteriors
 from irtkit.estimation.plane import (
     ItemSums,
     Plane,
-    at_bound,
     check_size,
     expand,
     expected,
@@ -35,20 +41,24 @@ from irtkit.estimation.plane import (
     within,
 )
 
-START_GAIN = 0.01  # log-likelihood in an accelerated cycle, below which a start is judged
-START_CYCLES = 60
+SLOPE_BOUND = 10.0  # in each dimension; a communality of .97
+EM_CYCLES = 15
 START_SLOPE_SD = 0.5
 START_LOADINGS = (0.4, 0.8)
+MORE_NODES = 1.1  # begin anew with a finer grid when it needs so many times the nodes
+MEMORY = 20  # corrections that L-BFGS-B keeps
+NO_GAIN = 1e-13  # relative, per iteration
+FLATTEST = 0.05  # against items that no node informs about
+NEARLY = 10.0  # times the tolerance, where rounding stops the line search
 TINY = 1e-12
-MORE_NODES = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """How to look for the best two dimensions; see `calibrate_two_dimensions`."""
 
-    tolerance: float = 1e-4
-    max_cycles: int = 2000
+    tolerance: float = 1e-5
+    max_cycles: int = 1000
     n_starts: int = 3
     seed: int | np.random.Generator = 1
 
@@ -62,18 +72,22 @@ class Search:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """What stays the same: persons in blocks, who saw most, the bound of the slopes."""
+    """Persons in blocks, and which items those with the most answers saw (None: all)."""
 
     blocks: Blocks
     longest: BoolArray | None
     n_persons: float
-    bound: float
 
     def plane(self, parameters: FloatArray) -> Plane:
         """Nodes for these parameters."""
         sizes = sizes_needed(parameters, self.longest)
         check_size(sizes, len(parameters))
         return Plane.of(*sizes)
+
+    def outgrow(self, plane: Plane, parameters: FloatArray, far: float = MORE_NODES) -> bool:
+        """Whether these parameters need many more nodes."""
+        sizes = sizes_needed(parameters, self.longest)
+        return any(new > far * old for new, old in zip(sizes, plane.sizes, strict=True))
 
     def log_likelihood(self, parameters: FloatArray, plane: Plane) -> float:
         """Marginal log-likelihood of parameters (I, 3)."""
@@ -82,128 +96,185 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ascent:
-    """How far an ascent has come: parameters (I, 3), nodes, items put at the bound (I,)."""
+    """How far an ascent has come.
+
+    Attributes
+    ----------
+    parameters : array, shape (I, 3)
+        Two slopes and the intercept.
+    plane : Plane
+    log_likelihood : float
+    n_cycles : int
+        E-steps so far.
+    gradient : float
+        Largest derivative of the log-likelihood per person, each parameter in units of its
+        standard error if one person had been asked and their ability known.
+    converged : bool
+    """
 
     parameters: FloatArray
     plane: Plane
-    bounded: BoolArray
     log_likelihood: float = -np.inf
     n_cycles: int = 0
-    change: float = np.inf
     gradient: float = np.inf
-
-    def settled(self, tolerance: float) -> bool:
-        """Whether the last cycle moved nothing and no slope of the likelihood is left."""
-        return self.change <= tolerance and self.gradient <= tolerance
+    converged: bool = False
 
 
-def best_start(
+def highest(
     answers: Answers,
     flat: FloatArray,
     search: Search,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Ascent, list[float]]:
-    """Climb from each start until it pays little; return the highest, and all heights."""
+    """Climb from each start; return the highest place, and all heights.
+
+    Parameters
+    ----------
+    answers : Answers
+    flat : array, shape (I, 3)
+        The one-dimensional solution, with second slopes of zero.
+    search : Search
+    progress : callable, optional
+        Called with the number of starts done and of all.
+    """
     rng = np.random.default_rng(search.seed)
-    best: Ascent | None = None
-    reached = []
+    found: list[Ascent] = []
     for number in range(search.n_starts):
-        second = rng.normal(0.0, START_SLOPE_SD, len(flat))
         if number == 0:
             second = residual_component(answers.blocks, flat, answers.plane(flat))
+        else:
+            second = rng.normal(0.0, START_SLOPE_SD, len(flat))
         start = turned(np.column_stack([flat[:, 0], second, flat[:, 2]]))
-        nobody = np.zeros(len(flat), dtype=bool)
-        begun = Ascent(start, answers.plane(start), nobody)
-        cycles = min(START_CYCLES, search.max_cycles)
-        climbed = ascended(answers, begun, search.tolerance, START_GAIN, cycles)
-        reached.append(climbed.log_likelihood)
-        if best is None or climbed.log_likelihood > best.log_likelihood:
-            best = climbed
+        begun = cycled(answers, Ascent(start, answers.plane(start)), EM_CYCLES)
+        found.append(ascended(answers, begun, search))
         if progress is not None:
-            progress(number + 1, search.n_starts + 1)
-    assert best is not None
-    return best, reached
+            progress(number + 1, search.n_starts)
+    heights = [ascent.log_likelihood for ascent in found]
+    return found[int(np.argmax(heights))], heights
 
 
-class _Map:
-    """One EM cycle with parameter expansion, as a map of flat vectors."""
-
-    def __init__(self, answers: Answers, plane: Plane, bounded: BoolArray) -> None:
-        self.answers, self.plane, self.bounded = answers, plane, bounded
-        self.gradient = np.inf
-
-    def __call__(self, point: FloatArray) -> tuple[FloatArray, float]:
-        """Return the improved vector and the log-likelihood at the vector given."""
-        bound = self.answers.bound
-        parameters = within(point.reshape(-1, 3), bound)
-        counts = expected(self.answers.blocks, parameters, self.plane)
-        better, gradient = m_step(parameters, ItemSums.of(self.plane, counts))
-        free = ~(at_bound(parameters, bound) | self.bounded)
-        self.gradient = float(np.abs(gradient[free]).max(initial=0.0)) / self.answers.n_persons
-        better = expand(better, self.plane, counts.mass[0], bound)
-        return within(better, bound).ravel(), counts.log_likelihood
+def em_cycle(answers: Answers, parameters: FloatArray, plane: Plane) -> tuple[FloatArray, float]:
+    """One EM cycle with parameter expansion: better parameters, and the height of the old."""
+    counts = expected(answers.blocks, parameters, plane)
+    better = m_step(parameters, ItemSums.of(plane, counts))
+    better = expand(better, plane, counts.mass[0], SLOPE_BOUND)
+    return within(better, SLOPE_BOUND), counts.log_likelihood
 
 
-def ascended(
-    answers: Answers, start: Ascent, tolerance: float, least_gain: float, cycles: int
-) -> Ascent:
-    """Run accelerated EM until nothing moves, it gains too little, or so many cycles are done.
+def cycled(answers: Answers, start: Ascent, n_cycles: int) -> Ascent:
+    """Run about so many accelerated EM cycles."""
+    now = start
 
-    Begins anew with more nodes where slopes have grown too steep for them, and after an item whose
-    slope runs away without end has been put at the bound.
-    """
-    now, last_cycle = start, start.n_cycles + cycles
-    while not now.settled(tolerance) and now.n_cycles < last_cycle:
-        em = _Map(answers, now.plane, now.bounded)
+    def step(point: FloatArray) -> tuple[FloatArray, float]:
+        parameters = within(point.reshape(-1, 3), SLOPE_BOUND)
+        better, height = em_cycle(answers, parameters, now.plane)
+        return better.ravel(), height
+
+    while now.n_cycles < n_cycles:
         begun = now.n_cycles
-        for state in Squarem().iterate(em, now.parameters.ravel()):
-            before, now = (
-                now,
-                replace(
-                    now,
-                    parameters=state.point.reshape(-1, 3),
-                    log_likelihood=state.objective,
-                    n_cycles=begun + state.n_steps,
-                    change=state.change,
-                    gradient=em.gradient,
-                ),
-            )
-            gain = now.log_likelihood - before.log_likelihood
-            settled = now.settled(tolerance)
-            runaway = _runaway(answers, before, now, gain, tolerance)
-            sizes = sizes_needed(now.parameters, answers.longest)
-            outgrown = _outgrown(now.plane.sizes, sizes, 1.0 if settled else MORE_NODES)
-            if settled or outgrown or runaway.any() or now.n_cycles >= last_cycle:
+        for state in Squarem().iterate(step, now.parameters.ravel()):
+            done = begun + state.n_steps
+            now = replace(now, parameters=state.point.reshape(-1, 3), n_cycles=done)
+            if done >= n_cycles or answers.outgrow(now.plane, now.parameters):
                 break
-            if gain < least_gain:
-                return now
-        if runaway.any():
-            factor = answers.bound / np.linalg.norm(now.parameters[:, :2], axis=1, keepdims=True)
-            moved = np.where(runaway[:, None], factor * now.parameters, now.parameters)
-            now = replace(now, parameters=moved, bounded=now.bounded | runaway, change=np.inf)
-        if outgrown:
-            axes = turned(now.parameters)
-            now = replace(now, parameters=axes, plane=answers.plane(axes), change=np.inf)
+        now = _regridded(answers, now)
     return now
+
+
+def ascended(answers: Answers, start: Ascent, search: Search) -> Ascent:
+    """Run L-BFGS-B until nothing is left to gain, with more nodes whenever they are needed."""
+    now, last_cycle = start, start.n_cycles + search.max_cycles
+    while True:
+        now = _regridded(answers, now)
+        climb = _Climb(answers, now)
+        most = max(1, last_cycle - now.n_cycles)
+        result = minimize(
+            climb,
+            climb.scaled(now.parameters),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=climb.bounds(),
+            callback=climb.watch,
+            options={
+                "maxcor": MEMORY,
+                "gtol": search.tolerance,
+                "ftol": NO_GAIN,
+                "maxfun": most,
+                "maxiter": most,
+            },
+        )
+        gradient = climb.remaining(result)
+        now = replace(
+            now,
+            parameters=climb.unscaled(result.x),
+            log_likelihood=-float(result.fun) * answers.n_persons,
+            n_cycles=now.n_cycles + climb.n_calls,
+            gradient=gradient,
+        )
+        coarse = answers.outgrow(now.plane, now.parameters, 1.0)
+        if not coarse or now.n_cycles >= last_cycle:
+            still = result.status == 0 or gradient <= NEARLY * search.tolerance
+            return replace(now, converged=not coarse and still)
+
+
+class _Climb:
+    """Minus the log-likelihood per person, with its gradient, for `minimize`.
+
+    Each parameter is measured in units of its standard error from one person of known ability.
+    """
+
+    def __init__(self, answers: Answers, start: Ascent) -> None:
+        self.answers, self.plane, self.n_calls = answers, start.plane, 1
+        counts = expected(answers.blocks, start.parameters, start.plane)
+        _, _, information = ItemSums.of(start.plane, counts).derivatives(start.parameters)
+        curvature = np.einsum("idd->id", information) / answers.n_persons  # (I, 3)
+        self.scale = np.maximum(np.sqrt(curvature), FLATTEST)
+
+    def scaled(self, parameters: FloatArray) -> FloatArray:
+        """Flatten parameters (I, 3)."""
+        return (parameters * self.scale).ravel()
+
+    def unscaled(self, point: FloatArray) -> FloatArray:
+        """Return parameters (I, 3)."""
+        return point.reshape(-1, 3) / self.scale
+
+    def bounds(self) -> Bounds:
+        """Slopes stay within plus and minus their bound."""
+        most = self.scaled(np.where([True, True, False], SLOPE_BOUND, np.inf))
+        return Bounds(-most, most)
+
+    def __call__(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """Value and gradient; by Fisher's identity the gradient is that of the M-step."""
+        self.n_calls += 1
+        parameters, n_persons = self.unscaled(point), self.answers.n_persons
+        counts = expected(self.answers.blocks, parameters, self.plane)
+        _, gradient, _ = ItemSums.of(self.plane, counts).derivatives(parameters)
+        slope = (gradient / self.scale).ravel() / n_persons
+        return -counts.log_likelihood / n_persons, -slope
+
+    def watch(self, intermediate_result: OptimizeResult) -> None:
+        """Stop where the nodes have become too far apart for the slopes."""
+        if self.answers.outgrow(self.plane, self.unscaled(intermediate_result.x)):
+            raise StopIteration
+
+    def remaining(self, result: OptimizeResult) -> float:
+        """Largest derivative that does not point out of the bounds."""
+        most = self.bounds().ub
+        outwards = (np.abs(result.x) >= most) & (result.jac * result.x < 0)
+        return float(np.abs(np.where(outwards, 0.0, result.jac)).max())
+
+
+def _regridded(answers: Answers, now: Ascent) -> Ascent:
+    """Turn to the principal axes with as many nodes as they need, if there are too few."""
+    if not answers.outgrow(now.plane, now.parameters, 1.0):
+        return now
+    axes = turned(now.parameters)
+    return replace(now, parameters=axes, plane=answers.plane(axes))
 
 
 def turned(parameters: FloatArray) -> FloatArray:
     """Turn the slopes of parameters (I, 3) to their principal axes."""
     return np.column_stack([principal(parameters[:, :2]), parameters[:, 2]])
-
-
-def _outgrown(old: tuple[int, int], new: tuple[int, int], far: float) -> bool:
-    return new[0] > far * old[0] or new[1] > far * old[1]
-
-
-def _runaway(
-    answers: Answers, before: Ascent, now: Ascent, gain: float, tolerance: float
-) -> BoolArray:
-    """Which items still move on steep slopes while the likelihood gains nothing, shape (I,)."""
-    moving = np.abs(now.parameters - before.parameters).max(axis=1) > tolerance
-    steep = np.linalg.norm(now.parameters[:, :2], axis=1) > STEEP * answers.bound
-    idle = gain <= NO_GAIN * abs(now.log_likelihood)
-    return np.asarray(moving & steep & ~now.bounded & idle)
 
 
 def residual_component(blocks: Blocks, parameters: FloatArray, plane: Plane) -> FloatArray:

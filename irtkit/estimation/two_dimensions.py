@@ -1,4 +1,4 @@
-r"""The two-dimensional 2PL, explored: two slopes an item, found by EM from several starts.
+r"""The two-dimensional 2PL, explored: two slopes an item, estimated from several starts.
 
 .. math:: P(y = 1 \mid \theta) = \frac{1}{1 + \exp(-a_1 \theta_1 - a_2 \theta_2 - d)},
           \qquad \theta \sim N(0, I)
@@ -35,13 +35,13 @@ from irtkit.estimation.calibration import OK, SEPARATING, Calibration
 from irtkit.estimation.method import MML
 from irtkit.estimation.mml import Setup, calibrate, prepared
 from irtkit.estimation.plane import at_bound
-from irtkit.estimation.plane_search import Answers, Ascent, Search, ascended, best_start, turned
+from irtkit.estimation.plane_search import SLOPE_BOUND, Answers, Ascent, Search, highest, turned
 from irtkit.models import TwoPL
 from irtkit.responses import Responses
 from irtkit.threads import one_thread_a_core
 
 FEWEST_ITEMS = 5
-ONE_DIMENSION = MML(standard_errors=None)
+ONE_DIMENSION = MML(standard_errors=None, slope_bound=SLOPE_BOUND)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +66,13 @@ class TwoDimensional:
         Sum of the person weights.
     converged : bool
     n_cycles : int
-        EM cycles from the best start.
+        E-steps from the best start.
     n_nodes : tuple of int
         Quadrature nodes on each axis.
     quadrature_change : float
         Change of the log-likelihood when the spacing of the nodes is halved; should be < 0.01.
     starts : array, shape (n,)
-        Log-likelihood that each start had reached when the best was chosen.
+        Log-likelihood that each start led to.
     """
 
     items: tuple[str, ...]
@@ -124,8 +124,8 @@ class TwoDimensional:
 def calibrate_two_dimensions(
     responses: Responses,
     *,
-    tolerance: float = 1e-4,
-    max_cycles: int = 2000,
+    tolerance: float = 1e-5,
+    max_cycles: int = 1000,
     n_starts: int = 3,
     seed: int | np.random.Generator = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -137,17 +137,17 @@ def calibrate_two_dimensions(
     responses : Responses
         Right-or-wrong answers, complete or not. Missing answers are taken as ignorable.
     tolerance : float
-        Stop when an EM step moves no parameter by more than this and no derivative of the
-        log-likelihood, divided by the number of persons, is larger.
+        Stop when no derivative of the log-likelihood per person is larger, each parameter in units
+        of its standard error from one person of known ability.
     max_cycles : int
-        Give up after so many EM steps from the best start.
+        Give up after so many E-steps from the best start.
     n_starts : int
         Starts to choose among. The first comes from the residuals of one dimension, the others
         are random.
     seed : int or Generator
         For the random starts.
     progress : callable, optional
-        Called with the number of starts tried, the final ascent counting as one more, and of all.
+        Called with the number of starts done and of all.
 
     Returns
     -------
@@ -179,17 +179,14 @@ def extended(
         answers = _answers(setup)
         known = one.parameters[one.calibrated]  # (I, 2)
         flat = np.column_stack([known[:, 0], np.zeros(len(known)), known[:, 1]])  # (I, 3)
-        start, reached = best_start(answers, flat, search, progress)
-        best = ascended(answers, start, search.tolerance, -np.inf, search.max_cycles)
+        best, reached = highest(answers, flat, search, progress)
         heights = [(answers.log_likelihood(x, best.plane), x) for x in (best.parameters, flat)]
         value, found = max(heights, key=lambda pair: pair[0])
         found = turned(found)
         fine = answers.log_likelihood(found, best.plane.halved())
-    if progress is not None:
-        progress(search.n_starts + 1, search.n_starts + 1)
     states = np.array(setup.states, dtype=object)
     where = np.flatnonzero(states == OK)
-    states[where[at_bound(found, answers.bound)]] = SEPARATING
+    states[where[at_bound(found, SLOPE_BOUND)]] = SEPARATING
     whole = np.full((responses.n_items, 3), np.nan)
     whole[where] = found
     result = TwoDimensional(
@@ -200,7 +197,7 @@ def extended(
         log_likelihood=value,
         n_parameters=3 * len(found) - 1,
         n_persons=answers.n_persons,
-        converged=best.settled(search.tolerance),
+        converged=best.converged,
         n_cycles=best.n_cycles,
         n_nodes=best.plane.sizes,
         quadrature_change=abs(fine - value),
@@ -224,16 +221,14 @@ def _answers(setup: Setup) -> Answers:
     rows = Rows(chosen.codes, chosen.weights, np.zeros(chosen.n_persons, dtype=np.int64))
     rows = rows.collapsed(2)
     blocks = Blocks.of(rows.codes, rows.weights, 2)
-    bound = ONE_DIMENSION.slope_bound
-    return Answers(blocks, setup.problem.longest, float(rows.weights.sum()), bound)
+    return Answers(blocks, setup.problem.longest, float(rows.weights.sum()))
 
 
 def _shortfall(result: TwoDimensional, best: Ascent, search: Search) -> str:
     stuck = [i for i, s in zip(result.items, result.states, strict=True) if s == SEPARATING]
     named = f" The slope of {listing(stuck)} ran to its bound." if stuck else ""
     return (
-        f"Two dimensions did not converge in {best.n_cycles} EM cycles: the last one moved a "
-        f"parameter by {best.change:.2g} and the largest gradient per person is "
-        f"{best.gradient:.2g} (tolerance {search.tolerance:g}). Log-likelihood "
+        f"Two dimensions did not converge in {best.n_cycles} E-steps: the largest gradient per "
+        f"person is {best.gradient:.2g} (tolerance {search.tolerance:g}). Log-likelihood "
         f"{result.log_likelihood:.3f}.{named} Allow more cycles, or a larger tolerance."
     )

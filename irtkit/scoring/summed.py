@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from irtkit.arrays import FloatArray
+from irtkit.arrays import FloatArray, IntArray
 
 
 def summed_scores(chances: Sequence[FloatArray]) -> FloatArray:

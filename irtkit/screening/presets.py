@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 from irtkit.errors import ModelError, listing, nearest, shown
-from irtkit.estimation.calibration import CONSTANT, EMPTY_CATEGORY, REVERSE_KEYED, UNANSWERED
+from irtkit.estimation.calibration import (
+    CONSTANT,
+    EMPTY_CATEGORY,
+    REVERSE_KEYED,
+    SEPARATING,
+    UNANSWERED,
+)
 from irtkit.screening.item_rules import (
     Communality,
     DeadItems,
@@ -22,6 +28,10 @@ from irtkit.screening.pair_rules import PairDependence
 
 Rules = tuple[Rule | Observation, ...]
 
+ALIKE = (UNANSWERED, CONSTANT, EMPTY_CATEGORY)
+# after ItemRest: among items chosen for their sign, a test of the sign would mean nothing
+WRONG_WAY = ItemStates((REVERSE_KEYED, SEPARATING), name="sign")
+
 PRESETS: dict[str, Rules] = {
     "lalor2016": (
         Eigenvalues(),
@@ -33,16 +43,20 @@ PRESETS: dict[str, Rules] = {
         WholeModel(),
     ),
     "standard": (
-        ItemStates(),
+        ItemStates(ALIKE),
+        TwinItems(),
         ItemRest(),
+        WRONG_WAY,
         Communality(0.05),
         ItemFit(smallest_rmsea=0.02, fewest_answers=100, share=0.1),
         PairDependence(smallest_v=0.1, fewest_common=100, share=0.1),
         WholeModel(),
     ),
     "strict": (
-        ItemStates(),
+        ItemStates(ALIKE),
+        TwinItems(),
         ItemRest(0.01, "holm"),
+        WRONG_WAY,
         Communality(0.15),
         ItemFit(adjustment="benjamini-hochberg", fewest_answers=100, share=0.1),
         PairDependence(adjustment="benjamini-hochberg", fewest_common=100, share=0.1),
@@ -50,9 +64,10 @@ PRESETS: dict[str, Rules] = {
     ),
     "leaderboard": (
         DeadItems(),
-        ItemStates((UNANSWERED, CONSTANT, EMPTY_CATEGORY, REVERSE_KEYED)),
+        ItemStates(ALIKE),
         TwinItems(),
         ItemRest(),
+        ItemStates((REVERSE_KEYED,), name="sign"),
         LowInformation(),
     ),
 }

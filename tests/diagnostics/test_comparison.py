@@ -146,6 +146,40 @@ def test_one_asymptote_halves_p_and_many_leave_it_conservative():
     assert "priors" in priors["note"].iloc[1]
 
 
+def mixed(models, log_likelihood, n_parameters, *, reverse=False, unknown=()):
+    """A calibration of items of several models, some of them without parameters."""
+    parameters = np.full((len(models), 3), np.nan)
+    for place, model in enumerate(models):
+        if place not in unknown:
+            parameters[place, : len(model.parameter_names(2))] = 1.0
+    items = tuple(f"i{place}" for place in range(len(models)))
+    if reverse:
+        models, parameters, items = models[::-1], parameters[::-1], items[::-1]
+    calibration = given(Assignment.of(models, np.full(len(models), 2)), parameters)
+    return replace(
+        calibration,
+        items=items,
+        log_likelihood=log_likelihood,
+        n_parameters=n_parameters,
+        n_persons=500.0,
+    )
+
+
+def test_models_are_compared_item_by_item_whatever_their_order():
+    small = mixed([ThreePL(), TwoPL(), TwoPL(), TwoPL()], -700.0, 9)
+    large = mixed([ThreePL(), ThreePL(), TwoPL(), TwoPL()], -699.0, 10, reverse=True)
+    assert compare_models(small, large)["chi2"].iloc[1] == 2.0
+    other = mixed([TwoPL(), ThreePL(), ThreePL(), TwoPL()], -699.0, 10)
+    assert notes(small, other)[1] == "no model above is a special case"
+
+
+def test_asymptotes_of_items_without_parameters_do_not_count():
+    small = mixed([TwoPL(), TwoPL(), TwoPL(), TwoPL()], -700.0, 5, unknown=[3])
+    large = mixed([ThreePL(), TwoPL(), TwoPL(), ThreePL()], -699.0, 7, unknown=[3])
+    p = compare_models(small, large)["p"].iloc[1]
+    assert p == pytest.approx(0.5 * (chi2.sf(2.0, 1) + chi2.sf(2.0, 2)))
+
+
 def test_mixture_of_chi_squares_has_its_ends():
     assert likelihood_ratio_p(0.0, 1, 1) == 1.0
     assert likelihood_ratio_p(3.0, 1, 1) == pytest.approx(0.5 * chi2.sf(3.0, 1))

@@ -96,7 +96,8 @@ def test_a_straight_liner_is_named_with_the_reason():
 
 
 def test_an_expert_on_a_scale_of_one_gold_label_is_no_straight_liner():
-    responses = with_persons(crowd(key=np.ones(60, int)), np.ones(60), np.zeros(60))
+    rows = np.ones(60), np.zeros(60), np.arange(60) % 3
+    responses = with_persons(crowd(key=np.ones(60, int)), *rows)
     table = low_effort(responses)
     assert table.loc["w0", "longest_run"] == 60
     assert not table.loc["w0", "low_effort"]
@@ -142,6 +143,10 @@ def test_who_labels_at_random_is_near_chance_and_not_where_the_crowd_is_too():
     assert table["chance"].iloc[5:].to_numpy() == pytest.approx(1 / 3, abs=0.05)
     everybody = low_effort(with_persons(crowd(), *noise))
     assert not everybody["near_chance"].any()  # then the items are at fault
+    half = low_effort(with_persons(crowd(skill=0.99), *noise[:120]))
+    assert not half["near_chance"].any()  # too many to be the exception
+    fewer = low_effort(with_persons(crowd(skill=0.99), *noise[:80]))
+    assert fewer["near_chance"].iloc[:80].mean() > 0.9
 
 
 def test_too_few_answers_are_no_sign_of_chance():
@@ -151,6 +156,17 @@ def test_too_few_answers_are_no_sign_of_chance():
     table = low_effort(keyed(labels, np.array([LABELS.index(x) for x in responses.key])))
     assert not table["near_chance"].iloc[0]
     assert table["near_chance"].iloc[1:5].all()
+
+
+def test_answers_are_enough_where_the_crowds_labels_would_tell_it_from_chance():
+    key = np.array([1, 1, 1, 0] * 15)  # three in four right by one label, so ten answers are few
+    uniform = np.random.default_rng(3).permutation(np.arange(60) % 3)
+    responses = with_persons(crowd(key=key, skill=0.97), uniform, uniform)
+    labels = responses.labels.copy()
+    labels[0, 10:] = -1
+    table = low_effort(keyed(labels, key))
+    assert (table["chance_p"].iloc[:2] > 0.05).all()
+    assert table["near_chance"].iloc[:2].tolist() == [False, True]
 
 
 def test_chance_is_what_a_persons_own_labels_get_right_blindly():
@@ -187,7 +203,8 @@ def test_codes_without_labels_are_tested_against_a_half_or_what_is_given():
     assert not low_effort(responses, chance=0.3)["near_chance"].any()
 
 
-def test_runs_of_ratings_are_judged_by_the_model_at_the_persons_ability():
+def test_runs_of_ratings_are_judged_by_the_model_at_the_persons_ability(monkeypatch):
+    monkeypatch.setattr("irtkit.diagnostics.effort.BLOCK_PERSONS", 70)
     made = simulate(Graded(), n_persons=300, n_items=40, seed=2)
     codes = made.responses.dense().copy()
     codes[0], codes[1] = 2, 4  # the middle of the scale, which no ability makes likely; its end
@@ -331,8 +348,8 @@ def test_weights_count_as_persons():
     pd.testing.assert_frame_equal(
         copies.iloc[first].reset_index(drop=True), heavy.reset_index(drop=True), rtol=1e-9
     )
-    values, heavy_weights = np.array([[3.0], [1.0], [np.nan], [2.0]]), np.array([1.0, 1, 9, 5])
-    assert medians(values, heavy_weights).tolist() == [2.0]
+    values, heavy_weights = np.array([[3.0], [1.0], [np.nan], [2.0]]), np.array([5.0, 1, 9, 1])
+    assert medians(values, heavy_weights).tolist() == [3.0]
 
 
 def test_longest_runs_are_those_of_the_loop():

@@ -12,6 +12,15 @@ from scipy.stats import chi2, false_discovery_control
 from irtkit.diagnostics import adjust, local_dependence
 from irtkit.diagnostics.local_dependence import dependence_search
 from irtkit.diagnostics.pair_residuals import q3_pairs
+from irtkit.diagnostics.pair_search import (
+    DF,
+    LD_X2,
+    N_COLUMNS,
+    SECOND,
+    Tally,
+    adjusted_among_all,
+    p_of,
+)
 from irtkit.diagnostics.pair_statistics import gamma, likelihood_ratio, pearson, upper_tail
 from irtkit.errors import ModelError
 from irtkit.estimation import MML, calibrate
@@ -115,8 +124,8 @@ def obvious(responses, calibration, i, j):
         for item in (i, j)
     ]
     both = (codes[:, i] >= 0) & (codes[:, j] >= 0)
-    repeats = responses.weights[both].astype(int)
-    q3 = np.corrcoef(*(np.repeat(part[both], repeats) for part in residual))[0, 1]
+    cov = np.cov([part[both] for part in residual], aweights=responses.weights[both])
+    q3 = cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1])
     return {"ld_x2": x2, "ld_g2": g2, "cramer_v": v, "q3": q3, "n_both": n}
 
 
@@ -158,7 +167,7 @@ def test_all_numbers_equal_the_obvious_loops(model, weighted, missing):
         model, n_persons=250, n_items=5, seed=9, missing=missing, n_categories=size
     ).responses
     if weighted:
-        made = replace(made, weights=np.random.default_rng(1).integers(1, 4, 250).astype(float))
+        made = replace(made, weights=np.random.default_rng(1).uniform(0.5, 2.5, 250))
     calibration = calibrate(made, model, method=ROUGH)
     check_against_the_loop(made, calibration)
 
@@ -204,6 +213,7 @@ def in_small_blocks(monkeypatch):
 @pytest.mark.parametrize("missing", [0.0, 0.25])
 def test_blocks_equal_the_whole(monkeypatch, missing, kept):
     made = simulate(TwoPL(), n_persons=200, n_items=11, seed=9, missing=missing).responses
+    made = replace(made, weights=np.random.default_rng(1).uniform(0.5, 2.5, 200))
     calibration = calibrate(made, TwoPL(), method=QUICK)
     whole = local_dependence(made, calibration)
     pairs = q3_pairs(made, calibration, score(made, calibration).theta)
@@ -218,7 +228,7 @@ def test_blocks_equal_the_whole(monkeypatch, missing, kept):
     again = q3_pairs(made, calibration, score(made, calibration).theta)
     assert again[0] == pytest.approx(pairs[0], abs=EQUAL)
     assert again[0] == pytest.approx(whole["q3"].to_numpy(), abs=EQUAL)
-    assert (again[1] == whole["n_both"].to_numpy()).all()
+    assert again[1] == pytest.approx(whole["n_both"].to_numpy(), rel=EQUAL)
 
 
 def assert_same_table(first, second):
@@ -400,7 +410,7 @@ def test_search_of_60_items_keeps_the_top_of_the_whole_table(monkeypatch, by, th
         assert 5 < small.sum() < 50
         exact, found = expected["p_adjusted"], search.top["p_adjusted"]
         assert (found >= exact - 1e-12).all()
-        assert found.to_numpy() == pytest.approx(exact.to_numpy(), rel=0.003)
+        assert found.to_numpy() == pytest.approx(exact.to_numpy(), rel=0.005)
         assert found[small].to_numpy() == pytest.approx(exact[small].to_numpy(), rel=EQUAL)
         expected = expected.assign(p_adjusted=found.to_numpy())
     assert_same_table(search.top, expected)
@@ -430,9 +440,33 @@ def test_adjusted_p_of_the_search_are_those_of_all_pairs(monkeypatch):
         assert whole["p_adjusted"].to_numpy() == pytest.approx(np.sort(adjusted), rel=EQUAL)
         few = dependence_search(responses, calibration, adjustment=method, n_top=5).top
         found = few["p_adjusted"].to_numpy()
-        rough = {"rel": 0.003} if method == "benjamini-hochberg" else {"rel": EQUAL}
+        rough = {"rel": 0.005} if method == "benjamini-hochberg" else {"rel": EQUAL}
         assert found == pytest.approx(np.sort(adjusted)[:5], **rough)
         assert (found >= np.sort(adjusted)[:5] * (1 - 1e-12)).all()
+
+
+@pytest.mark.parametrize("method", ["holm", "benjamini-hochberg"])
+@pytest.mark.parametrize("sizes", [(1,), (1, 4, 12)])
+def test_adjusted_p_beyond_those_kept_are_rounded_up_a_little(sizes, method):
+    rng = np.random.default_rng(8)
+    tally, rows = Tally.of(20), np.zeros((0, N_COLUMNS))
+    for df in sizes:
+        statistic = rng.uniform(df, 40.0 + df, 600)
+        part = np.zeros((600, N_COLUMNS))
+        part[:, SECOND], part[:, LD_X2], part[:, DF] = np.arange(600), statistic, df
+        tally.count(statistic, df, np.zeros(600))
+        tally.leading(df).add(statistic, part)
+        rows = np.concatenate([rows, part])
+    p = p_of(rows)
+    exact, found = adjust(p, method), adjusted_among_all(p, tally, method)
+    small = p <= np.sort(p)[19]
+    beyond = ~small & (exact < 1.0)
+    assert beyond.sum() > 100
+    if method == "holm":
+        assert found[small] == pytest.approx(exact[small], rel=EQUAL)
+    assert (found >= exact * (1.0 - 1e-12)).all()
+    assert (found[beyond] > exact[beyond]).mean() > 0.9
+    assert found == pytest.approx(exact, rel=0.005 if sizes == (1,) else 0.015)
 
 
 def test_histogram_counts_each_tested_pair_once():

@@ -391,6 +391,20 @@ def test_derivatives_of_the_moments_equal_finite_differences(model, n_items, siz
         assert flat @ row.ravel() == pytest.approx(exact, abs=FINITE_DIFFERENCE)
 
 
+def test_projection_leaves_nothing_along_directions_that_nearly_coincide():
+    calibration = drawn(Graded(), 20, 7)
+    _, cells = parts_of(calibration)
+    tangent = Tangent.of(cells, index_of(calibration))
+    assert tangent.rank == 140
+    assert tangent.factor.diagonal().min() < 1e-4
+    vector = np.random.default_rng(1).normal(size=cells[0].shape)
+    vector[:, 1:] += vector[:, 1:].T
+    left = tangent.without(vector)
+    along = np.einsum("dij,ij->di", tangent.rows, left)
+    assert np.abs(along).max() < 1e-11 * np.linalg.norm(vector)
+    assert tangent.without(left) == pytest.approx(left, abs=1e-9)
+
+
 def test_items_of_several_models_and_sizes_are_tested_together():
     models = [TwoPL(), Graded(), GeneralizedPartialCredit(), TwoPL(), Graded()]
     sizes = [2, 3, 4, 2, 3]
@@ -591,6 +605,9 @@ def test_calibrations_whose_free_parameters_are_not_known_are_refused():
     histogram = MML(latent="histogram", tolerance=1e-3, standard_errors=None)
     with pytest.raises(ModelError, match=r"histogram.* latent='normal'"):
         model_fit(made.responses, calibrate(made.responses, TwoPL(), method=histogram))
+    moved = replace(calibrate(made.responses, TwoPL(), method=QUICK), latent=Normal(0.2, 1.1))
+    with pytest.raises(ModelError, match=r"mean 0.2 and SD 1.1; .* on a known scale"):
+        model_fit(made.responses, moved)
     groups = ["a", "b"] * 200
     parts = calibrate_groups(made.responses, groups, TwoPL(), method=QUICK)
     second = made.responses.select_persons(np.array(groups) == "b")

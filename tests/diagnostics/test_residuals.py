@@ -188,6 +188,8 @@ def test_persons_with_infinite_or_unknown_ability_are_left_out():
 @pytest.mark.parametrize("missing", [0.0, 0.3])
 def test_sparse_answers_give_what_dense_ones_give(missing):
     responses, calibration, theta = mixed(missing=missing)
+    weights = np.random.default_rng(2).uniform(0.5, 3.0, responses.n_persons)
+    responses = replace(responses, weights=weights)
     dense = item_mean_squares(responses, calibration, theta)
     found = item_mean_squares(sparse(responses), calibration, theta)
     for name in NAMES:
@@ -246,12 +248,16 @@ def test_steep_items_and_far_abilities_neither_overflow_nor_warn():
     assignment = Assignment.of([TwoPL()] * 3, [2, 2, 2])
     theta = np.array([-39.0, 39.0, 0.01, 0.0])
     codes = np.array([[0, 1, 0], [1, 1, 0], [1, 1, 0], [0, 1, 1]], dtype=np.int8)
-    responses = Responses(codes, ("a", "b", "c", "d"), ("i1", "i2", "i3"))
+    responses = Responses(codes.copy(), ("a", "b", "c", "d"), ("i1", "i2", "i3"))
     found = item_mean_squares(responses, given(assignment, parameters), theta)
     assert np.isfinite(found.infit).all()
     assert found.outfit[2] == pytest.approx(np.exp(30.0) / 4, rel=1e-9)  # one answer of 1e-13
     assert not np.isnan(found.infit_z).any()
     assert not np.isnan(found.outfit_z).any()
+    codes[:2, 0] = -1  # what was not answered overflows as little
+    responses = replace(responses, codes=codes)
+    found = item_mean_squares(responses, given(assignment, parameters), theta)
+    assert np.isfinite(found.outfit).all()
 
 
 @pytest.mark.slow
