@@ -9,14 +9,30 @@ from irtkit.bridge.finetuning import FinetuningSet, finetuning_set, write_finetu
 from irtkit.bridge.predictions import read_predictions
 from irtkit.coding import Coding
 from irtkit.datasets import dataset_names, load_dataset, load_items, load_truth
+from irtkit.diagnostics.ability_groups import grouped_fit, item_curves
+from irtkit.diagnostics.classical import classical_table
+from irtkit.diagnostics.comparison import compare_models
+from irtkit.diagnostics.correlations import polychoric_correlations
+from irtkit.diagnostics.dependence_reference import Q3Reference, q3_reference
+from irtkit.diagnostics.dif import dif
+from irtkit.diagnostics.dif_study import DIFOptions
+from irtkit.diagnostics.dimensionality import compare_dimensions, dimensionality
+from irtkit.diagnostics.effort import EffortThresholds, low_effort
 from irtkit.diagnostics.item_fit import item_fit
-from irtkit.diagnostics.local_dependence import local_dependence
+from irtkit.diagnostics.local_dependence import (
+    DependenceSearch,
+    dependence_search,
+    local_dependence,
+)
+from irtkit.diagnostics.model_fit import model_fit
 from irtkit.diagnostics.multiplicity import adjust
+from irtkit.diagnostics.person_fit import person_fit
 from irtkit.errors import (
     FileError,
     IrtkitError,
     ModelError,
     NotConverged,
+    NothingKept,
     PredictionError,
     ResponseError,
     ScaleError,
@@ -39,11 +55,13 @@ from irtkit.estimation import (
     calibrate,
     calibrate_groups,
 )
+from irtkit.estimation.two_dimensions import TwoDimensional, calibrate_two_dimensions
 from irtkit.io import (
     TextFormat,
     read_calibration,
     read_checkpoint,
     read_decisions,
+    read_groups,
     read_key,
     read_responses,
     read_scale,
@@ -51,6 +69,7 @@ from irtkit.io import (
     write_checkpoint,
     write_scale,
     write_table,
+    write_tables,
 )
 from irtkit.latent import Histogram, Normal
 from irtkit.layout import Long, Wide
@@ -80,16 +99,31 @@ from irtkit.scoring import (
 )
 from irtkit.screening import (
     Communality,
+    DeadItems,
     Decision,
+    Eigenvalues,
+    Flag,
+    InfitRange,
     ItemFit,
+    ItemRest,
     ItemStates,
+    LowerAsymptotes,
+    LowInformation,
+    OrderRobustness,
     PairDependence,
     Screening,
+    TwinItems,
+    WholeModel,
+    before_and_after,
     communality,
+    confirm,
+    order_robustness,
     preset,
     screen,
+    screening_controls,
+    shuffled,
 )
-from irtkit.simulate import Simulation, simulate
+from irtkit.simulate import Simulation, replicated, simulate
 
 __all__ = [
     "MML",
@@ -99,30 +133,42 @@ __all__ = [
     "Coding",
     "Communality",
     "Convergence",
+    "DIFOptions",
+    "DeadItems",
     "Decision",
+    "DependenceSearch",
+    "EffortThresholds",
+    "Eigenvalues",
     "Equal",
     "EvaluationScale",
     "FileError",
     "FinetuningSet",
     "Fixed",
+    "Flag",
     "FourPL",
     "GeneralizedPartialCredit",
     "Graded",
     "GroupCalibration",
     "Histogram",
+    "InfitRange",
     "IrtkitError",
     "ItemFit",
+    "ItemRest",
     "ItemStates",
     "Linking",
     "LogNormal",
     "LogitNormal",
     "Long",
+    "LowInformation",
+    "LowerAsymptotes",
     "ModelError",
     "Nominal",
     "Normal",
     "Norms",
     "NotConverged",
+    "NothingKept",
     "OnePL",
+    "OrderRobustness",
     "PairDependence",
     "PartialCredit",
     "Percentiles",
@@ -130,6 +176,7 @@ __all__ = [
     "Plan",
     "PredictionError",
     "Priors",
+    "Q3Reference",
     "Rasch",
     "Reliability",
     "ResponseError",
@@ -143,16 +190,30 @@ __all__ = [
     "Squarem",
     "TextFormat",
     "ThreePL",
+    "TwinItems",
+    "TwoDimensional",
     "TwoPL",
+    "WholeModel",
     "Wide",
     "adjust",
     "anchored",
+    "before_and_after",
     "build_scale",
     "calibrate",
     "calibrate_groups",
+    "calibrate_two_dimensions",
+    "classical_table",
     "communality",
+    "compare_dimensions",
+    "compare_models",
+    "confirm",
     "dataset_names",
+    "dependence_search",
+    "dif",
+    "dimensionality",
     "finetuning_set",
+    "grouped_fit",
+    "item_curves",
     "item_fit",
     "link",
     "linked",
@@ -160,21 +221,31 @@ __all__ = [
     "load_items",
     "load_truth",
     "local_dependence",
+    "low_effort",
+    "model_fit",
+    "order_robustness",
+    "person_fit",
     "plan_sample",
     "plausible_values",
+    "polychoric_correlations",
     "preset",
+    "q3_reference",
     "read_calibration",
     "read_checkpoint",
     "read_decisions",
+    "read_groups",
     "read_key",
     "read_predictions",
     "read_responses",
     "read_scale",
     "reliability",
+    "replicated",
     "same",
     "scale_score",
     "score",
     "screen",
+    "screening_controls",
+    "shuffled",
     "simulate",
     "test_information",
     "write_calibration",
@@ -182,4 +253,5 @@ __all__ = [
     "write_finetuning_set",
     "write_scale",
     "write_table",
+    "write_tables",
 ]

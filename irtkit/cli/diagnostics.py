@@ -11,8 +11,7 @@ from irtkit import terminal
 from irtkit.cli.group import cli
 from irtkit.diagnostics.ability_groups import item_curves
 from irtkit.diagnostics.dependence_reference import q3_reference
-from irtkit.diagnostics.dif import MODELLED, OBSERVED
-from irtkit.diagnostics.dif import dif
+from irtkit.diagnostics.dif import MODELLED, OBSERVED, dif
 from irtkit.diagnostics.dimensionality import dimensionality
 from irtkit.diagnostics.item_fit import item_fit
 from irtkit.diagnostics.local_dependence import MOST_ITEMS, dependence_search, local_dependence

@@ -168,15 +168,19 @@ def _equal_columns(responses: Responses) -> list[tuple[int, int]]:
     """Pairs of an item and the first earlier one with exactly its answers."""
     first_of: dict[bytes, int] = {}
     pairs = []
-    sparse = isinstance(responses.codes, sp.csr_array)
-    columns = responses.codes.tocsc() if sparse else np.asfortranarray(responses.codes)
-    for item in range(responses.n_items):
-        if sparse:
-            cells = slice(columns.indptr[item], columns.indptr[item + 1])
-            key = columns.indices[cells].tobytes() + b"|" + columns.data[cells].tobytes()
-        else:
-            key = columns[:, item].tobytes()
+    for item, key in enumerate(_column_bytes(responses.codes)):
         twin = first_of.setdefault(key, item)
         if twin != item:
             pairs.append((item, twin))
     return pairs
+
+
+def _column_bytes(codes: storage.Codes) -> Iterator[bytes]:
+    """Yield bytes for each item that are equal where all answers are."""
+    if isinstance(codes, sp.csr_array):
+        columns = sp.csc_array(codes)
+        for start, stop in zip(columns.indptr[:-1], columns.indptr[1:], strict=True):
+            yield columns.indices[start:stop].tobytes() + columns.data[start:stop].tobytes()
+        return
+    for column in np.ascontiguousarray(codes.T):
+        yield column.tobytes()

@@ -132,7 +132,7 @@ def by_ability(
                 cell = stratum * n_categories + answer
                 table = np.bincount(cell, weights, int(np.prod(shape[1:])))
                 counts[number, block.group] += table.reshape(shape[1:])
-                sums[number, block.group] += np.bincount(stratum, weights * stratum, shape[1])
+                sums[number, block.group] += np.bincount(stratum, weights * ability, shape[1])
         with np.errstate(invalid="ignore"):
             level = np.nan_to_num(sums / counts.sum(axis=3))
         yield Matched(places, counts, level)

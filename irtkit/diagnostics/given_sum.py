@@ -318,10 +318,10 @@ def _transformed(items: IntArray, total: int, chances: Chances) -> FloatArray:
     window, _ = _window(near, lengths, chances.mean[items].sum(axis=0)[None], chances)
     chance = chances.table[..., window][items]  # (n, K, W)
     code = np.arange(chance.shape[1])
-    frequency, period = _frequencies(chance, total)
-    turn = np.exp(1j * code[:, None] * frequency)  # (K, T)
-    back = np.exp(-1j * total * frequency) * np.where(frequency > 0.0, 2.0, 1.0) / period  # (T,)
-    back[frequency == np.pi] /= 2.0
+    number, period = _frequencies(chance, total)  # (T,)
+    turn = np.exp(2j * np.pi / period * code[:, None] * number)  # (K, T)
+    both = np.where((number == 0) | (2 * number == period), 1.0, 2.0)  # with the negative one
+    back = both / period * np.exp(-2j * np.pi / period * total * number)
     joint, likeliest, sums = 0.0, 0.0, np.zeros(chance.shape[:2])
     for node, weight in enumerate(np.exp(chances.log_weights[window])):
         factors = chance[:, :, node] @ turn  # (n, T)
@@ -337,18 +337,24 @@ def _transformed(items: IntArray, total: int, chances: Chances) -> FloatArray:
     return sums[:, 1:] / joint
 
 
-def _frequencies(chance: FloatArray, total: int) -> tuple[FloatArray, int]:
-    r"""Frequencies from 0 to pi at which the chance of the sum is to be added up, and how many.
+def _frequencies(chance: FloatArray, total: int) -> tuple[IntArray, int]:
+    r"""Frequencies at which the characteristic function of the sum is needed.
 
-    A sum that is a whole number modulo `period` needs frequencies :math:`2 \pi j` / period; the
-    period is as long as needed to keep apart the total and all sums within reach. The
-    characteristic function of an item is at most
-    :math:`\exp(-(1 - \cos t) \sum_k p_k p_{k+1})`, so high frequencies can be left out.
+    A sum that is known modulo `period` needs the frequencies :math:`2 \pi j` / period, j from 0 to
+    half the period; the period is as long as needed to keep apart the total and all sums within
+    reach. The characteristic function of an item is at most
+    :math:`\exp(-(1 - \cos t) \sum_k p_k p_{k+1})` at frequency t, so high ones can be left out.
 
     Parameters
     ----------
     chance : array, shape (n, K, W)
     total : int
+
+    Returns
+    -------
+    number : array of int, shape (T,)
+        The j.
+    period : int
     """
     code = np.arange(chance.shape[1], dtype=np.float64)
     mean = np.einsum("nkw,k->nw", chance, code)
@@ -356,6 +362,6 @@ def _frequencies(chance: FloatArray, total: int) -> tuple[FloatArray, int]:
     reach = np.abs(total - mean.sum(axis=0)) + TAIL * np.sqrt(variance)
     points = len(chance) * int(code[-1]) + 1
     period = min(points, int(reach.max()) + TAIL_POINTS * int(code[-1]))
-    frequency = 2.0 * np.pi * np.arange(period // 2 + 1) / period
+    number = np.arange(period // 2 + 1)
     step = np.einsum("nkw,nkw->w", chance[:, 1:], chance[:, :-1]).min()
-    return frequency[step * (1.0 - np.cos(frequency)) <= SMALLEST_LOG], period
+    return number[step * (1.0 - np.cos(2.0 * np.pi * number / period)) <= SMALLEST_LOG], period

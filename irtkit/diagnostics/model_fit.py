@@ -75,9 +75,9 @@ def model_fit(
     -------
     DataFrame
         One row, indexed by the model's name: statistic, m2, df, p, rmsea, rmsea_low, rmsea_high
-        (90% interval), srmsr, cfi (kept within 0 and 1), tli, log_likelihood of these answers,
-        n_parameters, aic, bic, sabic (NaN for answers that the calibration was not estimated
-        from), n_persons.
+        (90% interval), srmsr, cfi (kept within 0 and 1) and tli (these three NaN where all
+        persons answered an item alike), log_likelihood of these answers, n_parameters, aic, bic,
+        sabic (NaN for answers that the calibration was not estimated from), n_persons.
 
     Raises
     ------
@@ -152,11 +152,14 @@ def observed_moments(responses: Responses, codes: FloatArray) -> tuple[FloatArra
 
 
 def correlations(codes: FloatArray, shares: FloatArray, products: FloatArray) -> FloatArray:
-    """Correlations of the answers, from shares (I, K) and mean products (I, I) of their values."""
+    """Correlations of the answers, from shares (I, K) and mean products (I, I) of their values.
+
+    NaN for an item that everybody answered alike.
+    """
     mean = (shares * codes).sum(axis=1)
     variance = (shares * codes**2).sum(axis=1) - mean**2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return (products - np.outer(mean, mean)) / np.sqrt(np.outer(variance, variance))
+    sd = np.sqrt(np.where(shares.max(axis=1) < 1.0, variance, np.nan))
+    return (products - np.outer(mean, mean)) / np.outer(sd, sd)
 
 
 def rmsea(m2: float, df: int, n_persons: float) -> dict[str, float]:

@@ -7,8 +7,8 @@ where EM needs many hundreds. What is made of the outcome is in `two_dimensions.
 
 References
 ----------
-Byrd, R. H., Lu, P., Nocedal, J., & Zhu, C. (1995). A limited memory algorithm for bound constrained
-    optimization. SIAM Journal on Scientific Computing, 16(5), 1190-1208.
+Byrd, R. H., Lu, P., Nocedal, J., & Zhu, C. (1995). A limited memory algorithm for bound
+    constrained optimization. SIAM Journal on Scientific Computing, 16(5), 1190-1208.
     https://doi.org/10.1137/0916069
 """
 
@@ -45,7 +45,8 @@ SLOPE_BOUND = 10.0  # in each dimension; a communality of .97
 EM_CYCLES = 15
 START_SLOPE_SD = 0.5
 START_LOADINGS = (0.4, 0.8)
-MORE_NODES = 1.1  # begin anew with a finer grid when it needs so many times the nodes
+MORE_NODES = 1.5  # begin anew with a finer grid when it needs so many times the nodes
+HEADROOM = 1.25  # how many more it then gets than it needs
 MEMORY = 20  # corrections that L-BFGS-B keeps
 NO_GAIN = 1e-13  # relative, per iteration
 FLATTEST = 0.05  # against items that no node informs about
@@ -78,11 +79,11 @@ class Answers:
     longest: BoolArray | None
     n_persons: float
 
-    def plane(self, parameters: FloatArray) -> Plane:
-        """Nodes for these parameters."""
-        sizes = sizes_needed(parameters, self.longest)
-        check_size(sizes, len(parameters))
-        return Plane.of(*sizes)
+    def plane(self, parameters: FloatArray, headroom: float = 1.0) -> Plane:
+        """Nodes for these parameters, or so many times as many."""
+        first, second = sizes_needed(parameters, self.longest)
+        check_size((first, second), len(parameters))
+        return Plane.of(round(headroom * first) | 1, round(headroom * second) | 1)
 
     def outgrow(self, plane: Plane, parameters: FloatArray, far: float = MORE_NODES) -> bool:
         """Whether these parameters need many more nodes."""
@@ -269,7 +270,7 @@ def _regridded(answers: Answers, now: Ascent) -> Ascent:
     if not answers.outgrow(now.plane, now.parameters, 1.0):
         return now
     axes = turned(now.parameters)
-    return replace(now, parameters=axes, plane=answers.plane(axes))
+    return replace(now, parameters=axes, plane=answers.plane(axes, HEADROOM))
 
 
 def turned(parameters: FloatArray) -> FloatArray:

@@ -274,7 +274,7 @@ def fit_flag(table: pd.DataFrame, place: int) -> Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class MeanSquares:
+class InfitRange:
     """Items whose infit lies outside a range, however significant."""
 
     lowest: float = 0.7

@@ -14,6 +14,7 @@ from scipy.special import expit, ndtri
 from scipy.stats import chi2
 
 from irtkit.diagnostics.dif import dif
+from irtkit.diagnostics.dif_logistic import logistic
 from irtkit.diagnostics.dif_matching import by_ability, by_score
 from irtkit.diagnostics.dif_observed import d_dif, mantel_effect, mantel_haenszel
 from irtkit.diagnostics.dif_study import ChiSquare, DIFOptions, ItemTests, Study, gathered
@@ -245,6 +246,17 @@ def _ordinal_loss(answer, design, n_categories):
 
     start = np.zeros(n_categories - 1 + design.shape[1])
     return minimize(loss, start, method="BFGS", options={"gtol": 1e-7}).fun
+
+
+def test_categories_that_nobody_chose_do_not_count_in_a_regression():
+    rng = np.random.default_rng(1)
+    counts = rng.integers(1, 9, (2, 2, 5, 3)).astype(float)
+    wide = np.zeros((2, 2, 5, 4))
+    wide[0][..., [0, 2, 3]] = counts[0]
+    wide[1][..., [0, 1, 3]] = counts[1]
+    level = np.broadcast_to(np.arange(5.0), (2, 2, 5))
+    found, exact = logistic(wide, level), logistic(counts, level)
+    assert found.log_likelihood == pytest.approx(exact.log_likelihood, rel=EXACT)
 
 
 def test_logistic_classes_need_size_and_significance():

@@ -65,9 +65,10 @@ def test_r_mirt_reports_no_s_x2_of_partial_credit_so_its_parameters_are_counted_
     block = golden("graded1500")["Rasch"]
     responses = golden_responses("graded1500")
     calibration = r_calibration(block, "Rasch")
-    lost = item_fit(responses, calibration, held_out=True)["df"] - item_fit(
-        responses, calibration
-    )["df"]
+    lost = (
+        item_fit(responses, calibration, held_out=True)["df"]
+        - item_fit(responses, calibration)["df"]
+    )
     assert set(lost) == {5}  # four steps and the latent variance
 
 
@@ -201,7 +202,7 @@ def test_table_is_indexed_by_item_and_leaves_its_inputs_alone():
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 @pytest.mark.parametrize("model", [TwoPL(), Graded()])
 def test_flipped_answers_of_the_able_are_found(model, missing):
-    made = simulate(model, n_persons=1500, n_items=12, seed=8, missing=missing)
+    made = simulate(model, n_persons=3000, n_items=12, seed=10, missing=missing)
     codes = made.responses.dense().copy()
     able = (made.theta > 0.3) & (codes[:, 2] >= 0)
     codes[able, 2] = made.responses.n_categories - 1 - codes[able, 2]

@@ -534,6 +534,17 @@ def test_other_persons_and_fewer_items_have_a_test_but_no_criteria():
     assert part[["aic"]].isna().all()
 
 
+def test_items_that_other_persons_answered_alike_have_no_correlations():
+    made = simulate(TwoPL(), n_persons=1000, n_items=6, seed=3)
+    calibration = calibrate(made.responses, TwoPL(), method=QUICK)
+    few = made.responses.select_persons(np.arange(200))
+    codes = few.dense().copy()
+    codes[:, 2] = 1
+    row = model_fit(replace(few, codes=codes), calibration).iloc[0]
+    assert row[["srmsr", "cfi", "tli"]].isna().all()
+    assert row["p"] < 0.05
+
+
 def test_constant_items_are_left_out_of_the_model():
     made = simulate(TwoPL(), n_persons=400, n_items=7, seed=10)
     codes = made.responses.dense().copy()

@@ -13,11 +13,11 @@ from irtkit.responses import Responses
 from irtkit.screening import (
     PRESETS,
     DeadItems,
+    InfitRange,
     ItemFit,
     ItemRest,
     LowerAsymptotes,
     LowInformation,
-    MeanSquares,
     PairDependence,
     TwinItems,
     WholeModel,
@@ -99,10 +99,10 @@ def test_misfit_must_be_significant_large_and_tested(sound):
 
 def test_infit_far_from_one_is_flagged_the_farthest_first(sound):
     responses, calibration = folded(sound[0], 5)
-    flags = MeanSquares(0.97, 1.03).flags(responses, calibration)
+    flags = InfitRange(0.97, 1.03).flags(responses, calibration)
     away = [abs(np.log(flag.statistic)) for flag in flags]
     assert away == sorted(away, reverse=True)
-    assert MeanSquares(0.1, 10.0).flags(responses, calibration) == []
+    assert InfitRange(0.1, 10.0).flags(responses, calibration) == []
 
 
 @pytest.fixture(scope="module")
