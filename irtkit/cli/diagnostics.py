@@ -25,7 +25,18 @@ from irtkit.io.files import check_target
 from irtkit.options import JSON, OVERWRITE, Reading, with_answers
 from irtkit.responses import Responses
 
-Told = Callable[[str], Callable[[int, int], None]]
+SHOWN = {  # of the wide tables, what a screen has place for
+    "model_fit": (
+        "The whole model",
+        ["statistic", "m2", "df", "p", "rmsea", "rmsea_low", "rmsea_high", "srmsr", "cfi", "tli"],
+    ),
+    "dimensionality": ("Eigenvalues", ["eigenvalue", "reference", "share", "retained"]),
+    "q3_reference": ("The largest Q3", ["observed", "p", "critical_05", "n_draws"]),
+    "dif": (
+        "DIF",
+        ["statistic", "df", "p", "p_adjusted", "effect_size", "effect_class", "anchor", "state"],
+    ),
+}
 
 
 @cli.command("diagnose", short_help="Test the fit of items, pairs, persons and the model.")
@@ -139,7 +150,7 @@ def _show(tables: dict[str, pd.DataFrame], output: str, as_json: bool) -> None:
     pairs = tables["local_dependence"]
     worst = pairs.sort_values("p", kind="stable").head(10)
     terminal.show_table(worst, "The ten most dependent pairs")
-    for name, title in (("model_fit", "The whole model"), ("dif", "DIF")):
+    for name, (title, columns) in SHOWN.items():
         if name in tables:
-            terminal.show_table(tables[name], title)
+            terminal.show_table(tables[name][columns], title)
     terminal.say(f"written to {output}: {', '.join(f'{name}.csv' for name in tables)}")

@@ -158,7 +158,7 @@ def q3_reference(
     return Q3Reference(
         observed=observed,
         maxima=maxima,
-        p=float(_share(np.array([observed]), maxima)[0]),
+        p=float(share_as_large(np.array([observed]), maxima)[0]),
         critical=(critical_value(maxima, LEVELS[0]), critical_value(maxima, LEVELS[1])),
         standardised=unequal,
         n_failed=sum(failed for _, failed in draws),
@@ -241,7 +241,7 @@ def critical_value(maxima: FloatArray, level: float) -> float:
     return float(np.sort(maxima)[place - 1]) if place <= len(maxima) else math.inf
 
 
-def _share(values: FloatArray, maxima: FloatArray) -> FloatArray:
+def share_as_large(values: FloatArray, maxima: FloatArray) -> FloatArray:
     """Share of maxima, and one more, that are as large as each value (n,)."""
     below = np.searchsorted(np.sort(maxima), values, side="left")
     return np.asarray((1.0 + len(maxima) - below) / (len(maxima) + 1.0), dtype=np.float64)
@@ -261,7 +261,7 @@ def _beyond(
             "q3": q3[places],
             "q3_adjusted": q3[places] - np.nanmean(q3),
             "statistic": statistic[places],
-            "p_max": _share(statistic[places], maxima),
+            "p_max": share_as_large(statistic[places], maxima),
         },
         index=index,
     )

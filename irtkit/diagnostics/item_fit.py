@@ -29,8 +29,6 @@ from irtkit.responses import Responses
 from irtkit.scoring import score
 from irtkit.storage import category_counts
 
-FEWEST_PARAMETERS = 2  # Rasch: the intercept and the latent variance
-
 
 def item_fit(
     responses: Responses,
@@ -110,7 +108,7 @@ def _n_parameters(calibration: Calibration) -> FloatArray:
     The column of a slope that all items share, or that is 1 while the latent variance is free,
     counts for that.
     """
-    return np.maximum(calibration.assignment.used().sum(axis=1), FEWEST_PARAMETERS)
+    return calibration.assignment.used().sum(axis=1).astype(np.float64)
 
 
 def _n_answered(responses: Responses, complete: bool) -> FloatArray:

@@ -65,7 +65,7 @@ from irtkit.scoring import score
 from irtkit.threads import one_thread_a_core, spread
 
 MOST_ITEMS = 3000
-BYTES_A_PAIR = 160
+BYTES_A_PAIR = 200
 FEWEST_BLOCK_PAIRS = 8  # below, threads share the persons rather than the pairs of blocks
 ORDERS = ("ld_x2", "q3")
 
@@ -111,7 +111,7 @@ def local_dependence(
     if known.n_items > MOST_ITEMS:
         pairs = known.n_items * (known.n_items - 1) // 2
         raise ModelError(
-            f"{known.n_items:,} items have {pairs:,} pairs, a table of about "
+            f"{known.n_items:,} items have {pairs:,} pairs, whose table takes about "
             f"{pairs * BYTES_A_PAIR / 2**30:.1f} GiB. Keep only the most dependent pairs "
             f"(dependence_search), or choose at most {MOST_ITEMS:,} items (select_items)."
         )

@@ -112,7 +112,7 @@ def joint_covariance(problem: Problem, fit: Fit, kind: str = "oakes") -> FloatAr
         return None
     n_items, n_parameters = problem.shape
     cells = columns[: n_items * n_parameters]
-    found = cells @ inverse @ cells.T * 1.01
+    found = cells @ inverse @ cells.T
     unused = (~problem.assignment.used() | state.held[:, None]).ravel()
     found[unused[:, None] | unused] = np.nan
     return found.reshape(n_items, n_parameters, n_items, n_parameters)

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from irtkit.coding import MISSING
-from irtkit.errors import NotConverged, NothingKept
+from irtkit.errors import ModelError, NotConverged, NothingKept
 from irtkit.estimation import MML, calibrate
 from irtkit.models import ItemModel
 from irtkit.responses import Responses
@@ -111,3 +111,5 @@ def _kept(
         return 0, "too few items left to calibrate"
     except NotConverged:
         return 0, "the estimation did not converge"
+    except ModelError as error:
+        return 0, str(error)

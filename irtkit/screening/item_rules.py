@@ -33,6 +33,7 @@ from irtkit.responses import Responses
 from irtkit.screening.objections import Flag, p_words, worst_first
 
 LOGISTIC_TO_NORMAL = 1.702
+WRONG_KEY = 0.001  # one-sided p of a negative item-rest correlation that is worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,7 @@ class ItemRest:
             Flag(
                 str(item),
                 row["item_rest"],
-                f"Item-rest correlation {row['item_rest']:.3f} over {row['n_answered']:g} persons "
-                f"is no evidence of a positive one: adjusted p {p_words(row['p_adjusted'])}.",
+                _no_evidence(row),
                 row["n_answered"] - 2.0,
                 row["p"],
                 row["p_adjusted"],
@@ -164,6 +164,16 @@ class ItemRest:
     def step(self, flags: list[Flag]) -> list[Flag]:
         """All of them."""
         return flags
+
+
+def _no_evidence(row: pd.Series) -> str:
+    """What the answers say of an item that does not go with the others."""
+    if np.isnan(row["item_rest"]):
+        return f"{row['n_answered']:g} persons are too few, or too alike, to correlate it."
+    words = f"Item-rest correlation {row['item_rest']:.3f} over {row['n_answered']:g} persons"
+    if row["p"] > 1.0 - WRONG_KEY:
+        return f"{words}: who does well on the others fails it, so the key may be wrong."
+    return f"{words} is no evidence of a positive one: adjusted p {p_words(row['p_adjusted'])}."
 
 
 @dataclass(frozen=True, slots=True)

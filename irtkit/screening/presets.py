@@ -8,6 +8,7 @@ from __future__ import annotations
 from irtkit.errors import ModelError, listing, nearest, shown
 from irtkit.estimation.calibration import (
     CONSTANT,
+    DUPLICATE,
     EMPTY_CATEGORY,
     REVERSE_KEYED,
     SEPARATING,
@@ -36,7 +37,9 @@ PRESETS: dict[str, Rules] = {
     "lalor2016": (
         Eigenvalues(),
         LowerAsymptotes(),
-        ItemStates(),
+        ItemStates(ALIKE),
+        ItemRest(),
+        ItemStates((DUPLICATE, REVERSE_KEYED, SEPARATING), name="sign"),
         Communality(0.15),
         ItemFit(),
         PairDependence(),
@@ -79,12 +82,13 @@ def preset(name: str) -> Rules:
     Parameters
     ----------
     name : str
-        "lalor2016", the published sequence for crowd labels of sentence pairs: states, then
-        communality below .15, S-X2 with Holm, LD-X2 with Holm, one item at a time; eigenvalues,
-        a test of lower asymptotes, and M2 are noted.
-        "standard": also asks for evidence that an item goes with the others; misfit and
-        dependence must be large enough to matter, and items and pairs with few answers are not
-        tested. "strict": every significant misfit or dependence counts (Benjamini-Hochberg), and
+        "lalor2016", the published sequence for crowd labels of sentence pairs: communality below
+        .15, S-X2 with Holm, LD-X2 with Holm, one item at a time; eigenvalues, a test of lower
+        asymptotes, and M2 are noted. Two guards of ours come first: evidence that an item goes
+        with the others, without which noise may look like a small scale, and states.
+        "standard": unlikely duplicates go; misfit and dependence must be large enough to matter,
+        and items and pairs with few answers are not tested.
+        "strict": every significant misfit or dependence counts (Benjamini-Hochberg), and
         communality must be at least .15.
         "leaderboard", for language models: dead items, unlikely duplicates, items that able
         models fail, items without evidence or information.

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from irtkit.arrays import FloatArray, IntArray
-from irtkit.errors import ModelError, NotConverged, NothingKept
+from irtkit.errors import ModelError, NotConverged
 from irtkit.estimation import MML, Calibration
 from irtkit.estimation.calibration import matched
 from irtkit.models import ItemModel
@@ -59,8 +59,8 @@ class OrderRobustness:
         and mean, standard_deviation, lowest and highest theta of the same answers on the scales
         of the half-samples.
     n_failed : int
-        Half-samples whose screening kept too few items or did not converge; they count as having
-        kept nothing.
+        Half-samples that kept too few items, fell into unconnected parts or did not converge;
+        they count as having kept nothing.
     """
 
     items: pd.DataFrame
@@ -116,7 +116,7 @@ def order_robustness(
         )
         try:
             return screen(half, model, loose, method=method, decisions=decisions)
-        except (NothingKept, NotConverged):
+        except (ModelError, NotConverged):
             return None
 
     results = each(screened, tasks, progress)

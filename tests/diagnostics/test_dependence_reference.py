@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from irtkit.diagnostics.dependence_reference import critical_value, deviations, q3_reference
+from irtkit.diagnostics.dependence_reference import (
+    critical_value,
+    deviations,
+    q3_reference,
+    share_as_large,
+)
 from irtkit.diagnostics.local_dependence import local_dependence
 from irtkit.errors import ModelError
 from irtkit.estimation import MML, calibrate
@@ -273,6 +278,11 @@ def test_critical_value_leaves_the_stated_share_above(n_draws, level, place):
     maxima = np.random.default_rng(1).permutation(n_draws).astype(float)
     assert critical_value(maxima, level) == place - 1
     assert critical_value(maxima[:18], level) == np.inf
+
+
+def test_a_maximum_as_large_counts_and_so_do_the_answers_themselves():
+    shares = share_as_large(np.array([0.5, 2.0, 9.0]), np.array([2.0, 1.0, 3.0]))
+    assert shares.tolist() == [1.0, 0.75, 0.25]
 
 
 UPPER_LIMIT = 0.13  # binomial 99.9% limit of .05 in 100 replications

@@ -200,6 +200,16 @@ def test_tied_parameters_are_those_of_an_equal_constraint():
     )
     assert one.whole.log_likelihood == pytest.approx(two.log_likelihood, abs=1e-6)
     assert one.whole.n_parameters == two.n_parameters == start.whole.n_parameters + 1
+    options = DIFOptions(parameters=("intercept",), purify=False)
+    ratio, wald = (
+        dif(responses, groups, method=method, options=options).loc["i3"]
+        for method in ("likelihood_ratio", "wald")
+    )
+    gain = 2 * (two.log_likelihood - start.whole.log_likelihood)
+    assert ratio["statistic"] == pytest.approx(gain, abs=1e-5)
+    assert wald["statistic"] == pytest.approx(gain, rel=0.1)
+    assert ratio["df"] == wald["df"] == 1
+    assert np.isnan(ratio["statistic_uniform"])
 
 
 @pytest.mark.parametrize("free", [{}, {"i2": ()}, {"i1": (), "i4": ("slope",)}])

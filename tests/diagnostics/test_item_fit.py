@@ -233,6 +233,34 @@ def test_perfect_scores_alone_leave_nothing_to_test(missing, held_out):
     assert (table["df"] == (0 if held_out else -2)).all()
 
 
+def test_a_handful_of_persons_is_too_small_a_group_even_if_held_out():
+    made = simulate(TwoPL(), n_persons=2, n_items=6, seed=1)
+    table = item_fit(made.responses, true_calibration(made), held_out=True)
+    assert (table["df"] == 0).all()
+    assert table["p"].isna().all()
+
+
+def test_an_item_with_more_points_than_all_others_together_is_tested():
+    """No score leaves it all of its five categories."""
+    rng = np.random.default_rng(2)
+    assignment = Assignment.of([Graded(), TwoPL(), TwoPL()], [5, 2, 2])
+    parameters = np.full((3, 5), np.nan)
+    parameters[0] = item_parameters(Graded(), 1, 5, rng)
+    parameters[1:, :2] = item_parameters(TwoPL(), 2, 2, rng)
+    calibration = given(assignment, parameters)
+    codes = answers(assignment, parameters, rng.normal(size=2000), rng)
+    responses = Responses(
+        codes=codes,
+        persons=tuple(f"p{number}" for number in range(2000)),
+        items=calibration.items,
+        categories=calibration.categories,
+    )
+    table = item_fit(responses, calibration, held_out=True)
+    # sums 1 to 5 leave 2, 3, 3, 3 and 2 categories
+    assert table["df"].tolist() == [8, 5, 5]
+    assert (table["p"] > 0.01).all()
+
+
 def test_an_item_that_nobody_answered_has_no_test():
     made = simulate(TwoPL(), n_persons=400, n_items=6, seed=1, missing=0.1)
     codes = made.responses.dense().copy()

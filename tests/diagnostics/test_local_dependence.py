@@ -22,6 +22,7 @@ from irtkit.diagnostics.pair_search import (
     p_of,
 )
 from irtkit.diagnostics.pair_statistics import gamma, likelihood_ratio, pearson, upper_tail
+from irtkit.diagnostics.pair_tables import PairAnswers
 from irtkit.errors import ModelError
 from irtkit.estimation import MML, calibrate
 from irtkit.latent import Normal
@@ -256,6 +257,19 @@ def test_sparse_answers_equal_dense_ones(monkeypatch, missing, cells):
     assert_same_table(local_dependence(made, calibration), dense_table)
     in_small_blocks(monkeypatch)
     assert_same_table(local_dependence(sparse, calibration), dense_table)
+
+
+def test_few_answers_are_held_sparse_and_more_only_where_memory_demands_it(monkeypatch):
+    kind = {
+        share: simulate(Rasch(), n_persons=99, n_items=9, seed=2, missing=share).responses
+        for share in (0.3, 0.97)
+    }
+    sparse = replace(kind[0.3], codes=sp.csr_array(kind[0.3].codes + np.int8(1)))
+    assert isinstance(PairAnswers.of(kind[0.3]).codes, np.ndarray)
+    assert isinstance(PairAnswers.of(sparse).codes, np.ndarray)
+    assert isinstance(PairAnswers.of(kind[0.97]).codes, sp.csc_array)
+    monkeypatch.setattr(sys.modules["irtkit.diagnostics.pair_tables"], "DENSE_CELLS", 0)
+    assert isinstance(PairAnswers.of(sparse).codes, sp.csc_array)
 
 
 def test_sparse_weighted_answers_of_several_kinds_equal_dense_ones(monkeypatch):

@@ -175,6 +175,21 @@ def test_both_ways_to_condition_on_long_sums_agree(sizes, n_nodes, monkeypatch):
         assert other == pytest.approx(results[0], rel=1e-8, nan_ok=True)
 
 
+def test_of_long_sums_those_that_no_ability_makes_likely_are_left_out(monkeypatch):
+    n_items = 60
+    nodes = Normal().nodes(61)
+    right = 1 / (1 + np.exp(-(nodes.theta + 9.0)))
+    table = np.repeat(np.stack([1 - right, right], axis=1)[:, None], n_items, axis=1)
+    ready = Chances.of(table, np.full(n_items, 2), nodes.log_weights)
+    patterns = Patterns(np.array([0, 60, 120]), np.tile(np.arange(60), 2), np.array([5, 58]))
+    exact = expected_answers(patterns, ready)
+    assert exact[:, 0] == pytest.approx(np.repeat([5 / 60, 58 / 60], 60), rel=1e-9)
+    monkeypatch.setattr(given_sum, "LONG", 0)
+    found = expected_answers(patterns, ready)
+    assert np.isnan(found[:60]).all()
+    assert found[60:] == pytest.approx(exact[60:], rel=1e-9)
+
+
 def test_too_narrow_a_window_is_noticed(monkeypatch):
     sizes = [2] * 20
     table, nodes = chances(sizes, seed=10)
@@ -239,10 +254,20 @@ def test_a_small_group_joins_the_neighbour_with_fewer_persons_or_the_one_before(
     assert merged == pytest.approx(np.array([[8.5, 5.5], [6, 4], [5, 7], [2.5, 5.5]]))
 
 
-def test_the_last_single_person_joins_the_group_before():
-    observed, expected = table_of([[[2, 2], [1, 3], [0, 1]], [[2, 2], [2, 2], [0.1, 0.9]]])
+def test_a_single_person_joins_the_next_group_and_the_last_one_the_group_before():
+    observed, expected = table_of(
+        [[[2, 1], [0, 1], [9, 11], [1, 0]], [[1.5, 1.5], [0.5, 0.5], [10, 10], [0.5, 0.5]]]
+    )
+    merged = only(collapsed(observed, expected, np.arange(4)))
+    assert merged[0] == pytest.approx(np.array([[2, 1], [10, 12]]))
+
+
+def test_single_persons_are_joined_before_cells_are_merged():
+    observed, expected = table_of(
+        [[[3, 3, 3], [2, 2, 2], [1, 0, 0]], [[3, 3, 3], [3.0, 0.6, 2.4], [0.2, 0.4, 0.4]]]
+    )
     merged = only(collapsed(observed, expected, np.arange(3)))
-    assert merged[0] == pytest.approx(np.array([[2, 2], [1, 4]]))
+    assert merged[1] == pytest.approx(np.array([[3, 3, 3], [3.2, 1.0, 2.8]]))
 
 
 def test_groups_at_the_ends_are_added_up_first():
@@ -255,32 +280,41 @@ def test_the_smallest_cell_joins_its_smaller_neighbour_first():
     expected = np.array(
         [
             [5.0, 0.4, 0.7, 6.0],  # .4 joins .7, which is enough
-            [0.2, 0.3, 0.1, 9.0],  # .1 joins .3, .2 joins that, still too small: joins 9 ... no:
+            [0.2, 0.3, 0.1, 9.0],  # .1 joins .3, .2 joins that, and two cells are left
             [3.0, 0.9, 3.0, 3.0],  # equal neighbours: the one before
             [2.0, 2.0, 2.0, 2.0],
-            [0.5, 4.0, 4.0, 0.5],  # equal cells: the last first
+            [0.5, 4.0, 4.0, 0.5],
         ]
     )
     labels = merged_cells(expected)
     assert labels.tolist() == [
         [0, 1, 1, 2],
-        [0, 0, 0, 1],  # two cells are left, however small
+        [0, 0, 0, 1],
         [0, 0, 1, 2],
         [0, 1, 2, 3],
         [0, 0, 1, 1],
     ]
+    equal = np.array([[0.9, 0.5, 0.7, 0.5, 2.0]])  # of equal cells the last goes first
+    assert merged_cells(equal).tolist() == [[0, 0, 1, 1, 2]]
 
 
-def test_rare_columns_join_the_one_before():
+@pytest.mark.parametrize(
+    ("third", "kept"),
+    [
+        ([3.5], False),  # in 1 of 30 rows: fewer than 5%
+        ([1.2, 1.2], False),  # 2.4 persons in 30 rows: fewer than 3
+        ([2.0, 2.0], True),
+    ],
+)
+def test_columns_that_are_rare_join_the_one_before(third, kept):
     n_rows = 30
-    expected = np.tile([4.0, 3.0, 2.0], (n_rows, 1))
-    expected[1:, 2] = 0.05  # 1.45 + 2 expected in 30 rows: at least 3, but in 1 of 30 rows
-    expected[1:, 1] = 3.95
+    expected = np.tile([4.0, 4.0, 0.0], (n_rows, 1))
+    expected[: len(third), 2] = third
     observed, counts = table_of([np.round(expected), expected])
     merged = only(collapsed(observed, counts, np.arange(n_rows)))[1]
-    assert merged.shape == (n_rows, 2)
-    assert merged[0] == pytest.approx([4.0, 5.0])
-    assert merged[1] == pytest.approx([4.0, 4.0])
+    assert merged.shape == (n_rows, 3 if kept else 2)
+    assert merged[0] == pytest.approx([4.0, 4.0, third[0]] if kept else [4.0, 4.0 + third[0]])
+    assert merged[-1, :2] == pytest.approx([4.0, 4.0])
 
 
 def test_groups_that_cannot_be_tested_join_the_smaller_neighbour():
@@ -290,10 +324,17 @@ def test_groups_that_cannot_be_tested_join_the_smaller_neighbour():
             [[5.0, 5.0], [5.0, 5.0], [5.0, 5.0], [5.0, 5.0]],
             [[0.5, 0.2], [0.1, 0.1], [0.0, 0.0], [0.1, 0.2]],
             [[0.5, 0.4], [2.0, 2.0], [3.0, 3.0], [3.0, 0.1]],
+            [[2.0, 2.0], [3.9, 0.1], [2.0, 2.0], [2.0, 2.0]],  # equal neighbours: the one before
         ]
     )
     labels = merged_groups(expected.sum(axis=2), expected)
-    assert labels.tolist() == [[0, 1, 1, 2], [0, 1, 2, 3], [0, 0, 0, 0], [0, 0, 1, 1]]
+    assert labels.tolist() == [
+        [0, 1, 1, 2],
+        [0, 1, 2, 3],
+        [0, 0, 0, 0],
+        [0, 0, 1, 1],
+        [0, 0, 1, 2],
+    ]
 
 
 def test_persons_with_the_same_items_and_sum_are_taken_together():

@@ -44,8 +44,11 @@ def planted():
 def test_planted_faults_are_dropped_each_by_its_rule(planted):
     result = screen(planted, TwoPL(), RULES)
     fate = dict(zip(result.dropped["item"], result.dropped["rule"], strict=True))
-    assert fate.pop("i3") == "state"
-    assert fate.pop("i7") in ("communality", "state")
+    assert fate.pop("i3") == "item_rest"
+    assert fate.pop("i7") == "item_rest"
+    reasons = result.dropped.set_index("item")["reason"]
+    assert "key may be wrong" in reasons["i3"]
+    assert "no evidence" in reasons["i7"]
     pair = {fate.pop("i4", None), fate.pop("i10", None)}  # one goes, for its fit or its partner
     assert pair in ({None, "ld_x2"}, {None, "s_x2"})
     flags = result.log[(result.log["step"] == 1) & (result.log["rule"] == "ld_x2")]

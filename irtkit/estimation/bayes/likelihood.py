@@ -94,9 +94,8 @@ def _graded(parameters: Tensor, theta: Tensor) -> Tensor:
     end = pt.zeros_like(z[..., :1])
     upward = pt.concatenate([end, -pt.softplus(-z)], axis=-1)  # (..., K)
     downward = pt.concatenate([-pt.softplus(z), end], axis=-1)
-    gap = pt.log1mexp(pt.diff(intercepts, axis=-1))  # (..., K - 2)
-    gap = pt.concatenate([pt.zeros_like(intercepts[..., :1]), gap], axis=-1)
-    gap = pt.concatenate([gap, pt.zeros_like(intercepts[..., :1])], axis=-1)  # (..., K)
+    gap = pt.log1mexp(pt.diff(intercepts, axis=-1)) + pt.zeros_like(z[..., 1:])  # (..., K - 2)
+    gap = pt.concatenate([end, gap, end], axis=-1)  # (..., K)
     return upward + downward + gap
 
 
