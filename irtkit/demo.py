@@ -14,6 +14,7 @@ import pandas as pd
 from irtkit import terminal
 from irtkit.bridge.finetuning import finetuning_set, write_finetuning_set
 from irtkit.datasets import load_dataset, load_items, load_truth
+from irtkit.diagnostics.effort import low_effort
 from irtkit.errors import FileError
 from irtkit.io import read_scale, write_scale, write_table
 from irtkit.models import TwoPL
@@ -59,6 +60,7 @@ def run_demo(folder: Path) -> None:
         write_table(screening.log.set_index("step"), folder / f"{topic}.log.csv")
     _show_screenings(screenings)
     _compare_with_planted(screenings)
+    _look_for_spammers(responses)
     _score_models(scales, items, folder)
     topic, scale = next(iter(scales.items()))
     examples = finetuning_set(scale, items, target="crowd")
@@ -123,9 +125,17 @@ def _compare_with_planted(screenings: dict[str, Screening]) -> None:
     rows.append(("nothing", f"{n_items - len(planted)} other items", "", _fate(others, gone)))
     found = pd.DataFrame(rows, columns=["planted", "item", "found", "outcome"])
     terminal.show_table(found.set_index("planted"), "\nPlanted and found")
+
+
+def _look_for_spammers(responses: Responses) -> None:
+    """Print how many of the planted spammers the low-effort flags find."""
+    flagged = low_effort(responses)["low_effort"]
+    planted = [spammer["worker"] for spammer in load_truth(DATA)["spammers"]]
+    found = int(flagged.reindex(planted).sum())
     terminal.say(
-        f"{len(truth['spammers'])} spammers were planted too; they stay in, and person fit, which "
-        "would look for them, is not part of this version."
+        f"Low effort: {int(flagged.sum())} of {len(flagged):,} workers do no better than chance or "
+        f"give one label all the time, {found} of the {len(planted)} planted spammers among them; "
+        "the others were drawn with little ability. Nobody is taken out."
     )
 
 

@@ -13,8 +13,8 @@ groups are merged (`collapsing.py`); the degrees of freedom are the cells that a
 groups. The answers that are missing must be ignorable. Persons whose sum leaves no choice (none or
 all of the points, one answer alone) say nothing and are left out.
 
-The groups have unequal sums, so this is not the statistic of complete answers
-(`summed_score_fit.py`), though its logic is the same: it has no dependence on theta.
+The groups hold unequal sums, so this is not the statistic of complete answers
+(`summed_score_fit.py`), though its logic is the same: no ability is estimated.
 
 References
 ----------
