@@ -133,8 +133,8 @@ def _look_for_spammers(responses: Responses) -> None:
     planted = [spammer["worker"] for spammer in load_truth(DATA)["spammers"]]
     found = int(flagged.reindex(planted).sum())
     terminal.say(
-        f"Low effort: {int(flagged.sum())} of {len(flagged):,} workers do no better than chance or "
-        f"give one label all the time, {found} of the {len(planted)} planted spammers among them; "
+        f"Low effort: {int(flagged.sum())} of {len(flagged):,} workers do no better than chance "
+        f"or give one label all the time, {found} of the {len(planted)} planted spammers among them; "
         "the others were drawn with little ability. Nobody is taken out."
     )
 

@@ -10,10 +10,9 @@ Nobody needs the sums other than their own, and these cost
 - up to `LONG` points: one pass forward over the items (chances of the sums so far), one pass
   backward (chances of reaching the own sum from there), many persons at a time. Only positive
   numbers are added, so the result has nearly all digits however unlikely the sum.
-- beyond: the characteristic function, a product over the items, at the frequencies where it is
-  not zero; one person at a time, time and memory linear in the number of items. Rounding leaves
-  an error of about 1e-14 of the likeliest sum, so sums that no node makes likelier than
-  `LEAST_CHANCE` are left out.
+- beyond: the characteristic function of the sum, one person at a time, in time and memory linear
+  in the number of items. Rounding leaves an error of about 1e-14 of the likeliest sum, so sums
+  that no node makes likelier than `LEAST_CHANCE` are left out.
 
 Only nodes where the own sum is not all but impossible are visited. How likely it can be is
 bounded by Hoeffding's inequality (theorem 1 of 1963: n independent items with at most M points
@@ -27,8 +26,6 @@ Lord, F. M., & Wingersky, M. S. (1984). Comparison of IRT true-score and equiper
     observed-score "equatings". Applied Psychological Measurement, 8(4), 453-461.
 Hoeffding, W. (1963). Probability inequalities for sums of bounded random variables. Journal of
     the American Statistical Association, 58(301), 13-30.
-Hong, Y. (2013). On computing the distribution function for the Poisson binomial distribution.
-    Computational Statistics & Data Analysis, 59, 41-51.
 """
 
 from __future__ import annotations
@@ -42,7 +39,7 @@ from scipy.special import rel_entr
 
 from irtkit.arrays import BoolArray, FloatArray, IntArray
 from irtkit.errors import ModelError
-from irtkit.scoring.summed import joint_with_sum
+from irtkit.scoring.summed import joint_with_long_sum, joint_with_sum
 from irtkit.threads import one_thread_a_core, spread
 
 LONG = 200  # points
@@ -55,11 +52,7 @@ MOST_CELLS = 10_000_000  # about 2 GiB with all that is made of them
 MOST_PATTERNS = 512
 LENGTHS = 1.1  # persons in a block differ in length by at most this factor
 WORTH_THREADS = 20_000  # answered cells
-TAIL = 8.0  # standard deviations of a sum, beyond which it is out of reach of rounding
-TAIL_POINTS = 20
-SMALLEST_LOG = 33.0
 SMALLEST = 1e-290
-TINY = 1e-150
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,53 +308,13 @@ def _passes(
 def _transformed(items: IntArray, total: int, chances: Chances) -> FloatArray:
     """Expectations of one pattern, by the characteristic function of its sum, (n, K - 1)."""
     near, lengths = np.array([total]), np.array([len(items)])
-    window, _ = _window(near, lengths, chances.mean[items].sum(axis=0)[None], chances)
-    chance = chances.table[..., window][items]  # (n, K, W)
-    code = np.arange(chance.shape[1])
-    number, period = _frequencies(chance, total)  # (T,)
-    turn = np.exp(2j * np.pi / period * code[:, None] * number)  # (K, T)
-    both = np.where((number == 0) | (2 * number == period), 1.0, 2.0)  # with the negative one
-    back = both / period * np.exp(-2j * np.pi / period * total * number)
-    joint, likeliest, sums = 0.0, 0.0, np.zeros(chance.shape[:2])
-    for node, weight in enumerate(np.exp(chances.log_weights[window])):
-        factors = chance[:, :, node] @ turn  # (n, T)
-        factors[factors == 0.0] = TINY
-        whole = np.multiply.reduce(factors, axis=0) * back  # (T,)
-        likely = whole.real.sum()
-        without = (1.0 / factors) @ (whole * turn).T  # (n, K)
-        sums += weight * chance[:, :, node] * without.real
-        joint += weight * likely
-        likeliest = max(likeliest, likely)
-    if likeliest < LEAST_CHANCE:
-        return np.full((len(items), len(code) - 1), np.nan)
-    return sums[:, 1:] / joint
-
-
-def _frequencies(chance: FloatArray, total: int) -> tuple[IntArray, int]:
-    r"""Frequencies at which the characteristic function of the sum is needed.
-
-    A sum that is known modulo `period` needs the frequencies :math:`2 \pi j` / period, j from 0 to
-    half the period; the period is as long as needed to keep apart the total and all sums within
-    reach. The characteristic function of an item is at most
-    :math:`\exp(-(1 - \cos t) \sum_k p_k p_{k+1})` at frequency t, so high ones can be left out.
-
-    Parameters
-    ----------
-    chance : array, shape (n, K, W)
-    total : int
-
-    Returns
-    -------
-    number : array of int, shape (T,)
-        The j.
-    period : int
-    """
-    code = np.arange(chance.shape[1], dtype=np.float64)
-    mean = np.einsum("nkw,k->nw", chance, code)
-    variance = (np.einsum("nkw,k->nw", chance, code**2) - mean**2).sum(axis=0)  # (W,)
-    reach = np.abs(total - mean.sum(axis=0)) + TAIL * np.sqrt(variance)
-    points = len(chance) * int(code[-1]) + 1
-    period = min(points, int(reach.max()) + TAIL_POINTS * int(code[-1]))
-    number = np.arange(period // 2 + 1)
-    step = np.einsum("nkw,nkw->w", chance[:, 1:], chance[:, :-1]).min()
-    return number[step * (1.0 - np.cos(2.0 * np.pi * number / period)) <= SMALLEST_LOG], period
+    window, others = _window(near, lengths, chances.mean[items].sum(axis=0)[None], chances)
+    for nodes in (window, slice(None)):
+        weights = np.exp(chances.log_weights[nodes])
+        found, sums = joint_with_long_sum(chances.table[..., nodes][items], total, weights)
+        joint = sums @ weights
+        if others[0] <= LEFT_OUT * joint:
+            break
+    if sums.max() < LEAST_CHANCE:
+        return np.full(found.shape, np.nan)
+    return found / joint

@@ -48,7 +48,7 @@ START_LOADINGS = (0.4, 0.8)
 MORE_NODES = 1.5  # begin anew with a finer grid when it needs so many times the nodes
 HEADROOM = 1.1  # how many more it then gets than it needs
 MEMORY = 20  # corrections that L-BFGS-B keeps
-NO_GAIN = 1e-13  # relative, per iteration
+NO_GAIN = 1e-12  # relative, per iteration
 FLATTEST = 0.05  # against items that no node informs about
 NEARLY = 10.0  # times the tolerance, where rounding stops the line search
 TINY = 1e-12
@@ -266,11 +266,13 @@ class _Climb:
 
 
 def _regridded(answers: Answers, now: Ascent) -> Ascent:
-    """Turn to the principal axes with as many nodes as they need, if there are too few."""
+    """Give it the nodes that it needs, if there are too few.
+
+    The axes stay, because the bounds of the slopes hang on them.
+    """
     if not answers.outgrow(now.plane, now.parameters, 1.0):
         return now
-    axes = turned(now.parameters)
-    return replace(now, parameters=axes, plane=answers.plane(axes, HEADROOM))
+    return replace(now, plane=answers.plane(now.parameters, HEADROOM))
 
 
 def turned(parameters: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ import pandas as pd
 from irtkit.diagnostics.item_fit import item_fit
 from irtkit.diagnostics.local_dependence import dependence_search, local_dependence
 from irtkit.diagnostics.model_fit import model_fit
+from irtkit.diagnostics.multiplicity import adjust
 from irtkit.errors import ModelError, NotConverged, NothingKept
 from irtkit.estimation import MML, Calibration, calibrate
 from irtkit.estimation.calibration import matched
@@ -27,6 +28,7 @@ from irtkit.screening.pair_rules import MOST_ITEMS_WHOLE
 from irtkit.screening.sequence import Decision, Screening, screen
 
 ALPHA = 0.05
+FEWEST_PERSONS = 100  # below, chi-square is no reference for an item or a pair
 
 
 def confirm(
@@ -56,7 +58,8 @@ def confirm(
         share_misfit (S-X2 with p < .05, unadjusted: about .05 if the kept items fit),
         n_misfit (after Holm), share_dependent and n_dependent (LD-X2 likewise), m2_p, rmsea,
         srmsr (NaN for incomplete answers), reliability, slope_correlation (of the two halves'
-        slopes), remark.
+        slopes), remark. Items and pairs that fewer than 100 persons of the other half answered
+        are not tested.
     """
     asked = rules_among(rules)
     quick = replace(method or MML(), standard_errors=None)
@@ -95,13 +98,14 @@ def _tested(
         others.select_items(made.kept),
         calibrate(others.select_items(made.kept), model, method=method),
     )
-    fit = item_fit(known, part)
+    fit = item_fit(known, part, adjustment="none")
+    p = fit["p"].where(fit["n_answered"] >= FEWEST_PERSONS).to_numpy()
+    tested = ~np.isnan(p)
     share_dependent, n_dependent = _dependent(known, part)
-    tested = fit["p"].notna()
     row: dict[str, object] = {
         "n_tested": int(tested.sum()),
-        "share_misfit": float((fit["p"][tested] < ALPHA).mean()) if tested.any() else np.nan,
-        "n_misfit": int((fit["p_adjusted"] < ALPHA).sum()),
+        "share_misfit": float((p[tested] < ALPHA).mean()) if tested.any() else np.nan,
+        "n_misfit": int((adjust(p) < ALPHA).sum()) if tested.any() else np.nan,
         "share_dependent": share_dependent,
         "n_dependent": n_dependent,
         "reliability": reliability(part).marginal,
@@ -120,12 +124,15 @@ def _tested(
     return row
 
 
-def _dependent(responses: Responses, calibration: Calibration) -> tuple[float, int]:
+def _dependent(responses: Responses, calibration: Calibration) -> tuple[float, float]:
     """Share of pairs with LD-X2 below the level unadjusted, and their number after Holm."""
     if responses.n_items > MOST_ITEMS_WHOLE:
         top = dependence_search(responses, calibration).top
-        return np.nan, int((top["p_adjusted"] < ALPHA).sum())
-    table = local_dependence(responses, calibration)
-    tested = table["p"].notna()
-    share = float((table["p"][tested] < ALPHA).mean()) if tested.any() else np.nan
-    return share, int((table["p_adjusted"] < ALPHA).sum())
+        top = top[top["n_both"] >= FEWEST_PERSONS]
+        return np.nan, float((top["p_adjusted"] < ALPHA).sum()) if len(top) else np.nan
+    table = local_dependence(responses, calibration, adjustment="none")
+    p = table["p"].where(table["n_both"] >= FEWEST_PERSONS).to_numpy()
+    tested = ~np.isnan(p)
+    if not tested.any():
+        return np.nan, np.nan
+    return float((p[tested] < ALPHA).mean()), float((adjust(p) < ALPHA).sum())

@@ -153,7 +153,7 @@ def test_pairs_with_too_few_common_persons_are_refused_by_the_items_to_leave_out
     codes[FEWEST_COMMON - 1, 1] = made.dense()[FEWEST_COMMON - 1, 1]
     dimensionality(replace(made, codes=codes), n_draws=2)
     with pytest.raises(ResponseError, match="Collect answers of more persons"):
-        dimensionality(made.select_persons(slice(0, FEWEST_COMMON - 1)), n_draws=2)
+        dimensionality(made.select_persons(np.arange(FEWEST_COMMON - 1)), n_draws=2)
 
 
 def test_a_pair_that_varies_in_the_answers_but_not_in_a_draw_counts_as_uncorrelated():

@@ -1,1 +1,0 @@
-"""The Bayesian engine: the same models, their full posterior instead of one best point."""
