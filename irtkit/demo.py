@@ -134,8 +134,8 @@ def _look_for_spammers(responses: Responses) -> None:
     found = int(flagged.reindex(planted).sum())
     terminal.say(
         f"Low effort: {int(flagged.sum())} of {len(flagged):,} workers do no better than chance "
-        f"or give one label all the time, {found} of the {len(planted)} planted spammers among them; "
-        "the others were drawn with little ability. Nobody is taken out."
+        f"or give one label all the time, {found} of the {len(planted)} planted spammers among "
+        "them; the others were drawn with little ability. Nobody is taken out."
     )
 
 

@@ -8,7 +8,8 @@ two models. The Wald test looks at the one in which the item is free,
 .. math:: W = (C \hat\xi)' \left( C \, \mathrm{Cov}(\hat\xi) \, C' \right)^{-1} C \hat\xi,
 
 with C taking differences from the first group, and the covariance of all groups' parameters
-jointly, since they share the uncertainty of means and SDs.
+jointly, since they share the uncertainty of means and SDs. (The two-stage test without anchors
+that takes means and SDs as known flags too many items; Woods, Cai & Wang, 2013.)
 
 References
 ----------

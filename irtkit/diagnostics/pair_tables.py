@@ -186,6 +186,8 @@ class PairAnswers:
 def _held(responses: Responses) -> Any:
     """Codes as CSC of code + 1 where few are answered or memory demands it, else dense."""
     codes, cells = responses.codes, responses.n_persons * responses.n_items
+    if isinstance(codes, np.ndarray) and codes.min(initial=0) != MISSING:
+        return codes
     few = responses.n_answered().sum() < SPARSE_SHARE * cells
     if isinstance(codes, sp.csr_array):
         return codes.tocsc() if few or cells > DENSE_CELLS else responses.dense()

@@ -180,10 +180,10 @@ def extended(
         known = one.parameters[one.calibrated]  # (I, 2)
         flat = np.column_stack([known[:, 0], np.zeros(len(known)), known[:, 1]])  # (I, 3)
         best, reached = highest(answers, flat, search, progress)
-        heights = [(answers.log_likelihood(x, best.plane), x) for x in (best.parameters, flat)]
-        value, found = max(heights, key=lambda pair: pair[0])
-        found = turned(found)
-        fine = answers.log_likelihood(found, best.plane.halved())
+        found = turned(_higher(answers, best, flat))
+        plane = answers.plane(found)
+        value = answers.log_likelihood(found, plane)
+        fine = answers.log_likelihood(found, plane.halved())
     states = np.array(setup.states, dtype=object)
     where = np.flatnonzero(states == OK)
     states[where[at_bound(found, SLOPE_BOUND)]] = SEPARATING
@@ -199,13 +199,19 @@ def extended(
         n_persons=answers.n_persons,
         converged=best.converged,
         n_cycles=best.n_cycles,
-        n_nodes=best.plane.sizes,
+        n_nodes=plane.sizes,
         quadrature_change=abs(fine - value),
         starts=np.array(reached),
     )
     if not result.converged:
         raise NotConverged(_shortfall(result, best, search), cast(Any, result))
     return result
+
+
+def _higher(answers: Answers, best: Ascent, flat: FloatArray) -> FloatArray:
+    """Parameters of the search, or of one dimension if these are more likely."""
+    one = answers.log_likelihood(flat, best.plane)
+    return flat if one > answers.log_likelihood(best.parameters, best.plane) else best.parameters
 
 
 def _answers(setup: Setup) -> Answers:
