@@ -46,6 +46,7 @@ OBSERVED = ("mantel_haenszel", "logistic")
 MODELLED = ("likelihood_ratio", "wald")
 FEWEST_ANCHORS = 3
 MOST_ROUNDS = 10
+FEWEST_STRATA = 10  # with 4, groups of the same ability seem to differ in a quarter of items
 
 ANCHOR = "anchor"
 GROUP_UNANSWERED = "unanswered in a group"
@@ -119,11 +120,11 @@ def dif(
 
     Notes
     -----
-    Summed scores match groups of equal ability well, but raise false alarms where abilities
-    differ, unless the items fit the Rasch model: at 20 items with unequal slopes, groups 1 SD
-    apart and 1,000 persons each, .07 (Mantel-Haenszel) and .12 (logistic) of the items at level
-    .05. `DIFOptions(matching="ability")` keeps the level; see `dif_matching.py`. Incomplete
-    answers are matched so in any case.
+    Persons are matched on ability; `DIFOptions(matching="score")` matches them on the summed
+    score, as is customary. Summed scores match groups of equal ability well, but raise false
+    alarms where abilities differ, unless the items fit the Rasch model: at 20 items with unequal
+    slopes, groups 1 SD apart and 1,000 persons each, .07 (Mantel-Haenszel) and .12 (logistic) of
+    the items at level .05. See `dif_matching.py`.
 
     For the item parameters of each group: `calibrate_groups(..., free_items=...)`.
     """
@@ -142,6 +143,8 @@ def dif(
         progress=progress,
     )
     one_round = partial(_modelled if method in MODELLED else _observed, study, method)
+    if method == "mantel_haenszel":
+        one_round = partial(one_round, fewest=1 if anchors is None else FEWEST_STRATA)
     if anchors is None:
         tests, rounds = _purified(one_round, study)
         anchor = study.tested & (rounds == 0)
@@ -295,7 +298,7 @@ def _modelled(
 
 
 def _observed(
-    study: Study, method: str, anchors: BoolArray, start: GroupFit | None
+    study: Study, method: str, anchors: BoolArray, start: GroupFit | None, *, fewest: int = 1
 ) -> tuple[ItemTests, GroupFit | None]:
     if _by_score(study, anchors):
         portions = by_score(study.grouped, anchors, study.tested)
@@ -303,7 +306,16 @@ def _observed(
         start = base_fit(study, study.tested & ~anchors, start)
         portions = by_ability(study.grouped, start, anchors, study.tested)
     test = _mantel_haenszel if method == "mantel_haenszel" else _logistic
-    parts = [(found.places, test(found, study.options.level)) for found in portions]
+    parts = []
+    for found in portions:
+        n_strata = found.level.shape[2]
+        if start is not None and n_strata < fewest:
+            raise ModelError(
+                f"{count(int(anchors.sum()), 'anchor')} part the persons into {n_strata} strata "
+                "of ability only, too coarse for Mantel-Haenszel. Name more anchors, or choose "
+                "the method logistic, likelihood_ratio or wald."
+            )
+        parts.append((found.places, test(found, study.options.level)))
     return gathered(parts, len(study.tested)), start
 
 

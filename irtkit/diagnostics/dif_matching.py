@@ -6,7 +6,9 @@ the posterior mean given the answers to the anchors, the studied item left out, 
 distribution of the person's own group. Then :math:`E(\theta \mid \hat\theta, group) = \hat\theta`
 in every group, so that groups of different ability are not mistaken for items that differ; a
 prior that all groups share would pull persons of the same ability towards each other unequally.
-Persons are cut into thirty strata of equal weight. Assumes that missing answers are ignorable.
+Persons are cut into thirty strata of equal weight, or into fewer where few anchors tell too few
+abilities apart: two persons of different groups never have quite the same one, and a stratum
+that holds one group compares nothing. Assumes that missing answers are ignorable.
 
 References
 ----------
@@ -110,7 +112,7 @@ def by_ability(
     size = int(assignment.n_categories.max())
     blocks = Blocks.of(responses.codes[:, chosen], responses.weights, size, groups=grouped.codes)
     place_of = {item: place for place, item in enumerate(chosen.tolist())}
-    edges = _edges(blocks, tables)
+    edges = _edges(blocks, tables, len(grouped.names))
     n_groups, n_categories = len(grouped.names), responses.n_categories
     shape = (n_groups, len(edges) + 1, n_categories)
     for places in _portions(tested, int(np.prod(shape)), responses.n_persons):
@@ -138,15 +140,17 @@ def by_ability(
         yield Matched(places, counts, level)
 
 
-def _edges(blocks: Blocks, tables: Tables) -> FloatArray:
-    """Abilities that cut the persons into strata of equal weight."""
+def _edges(blocks: Blocks, tables: Tables, n_groups: int) -> FloatArray:
+    """Abilities that cut the persons into strata of equal weight, two of each group in each."""
     ability, weight = np.empty((2, blocks.n_persons))
     for found in posteriors(blocks, tables):
         ability[found.block.rows] = found.mean
         weight[found.block.rows] = found.block.weights
     order = np.argsort(ability, kind="stable")
     upto = np.cumsum(weight[order])
-    cuts = np.searchsorted(upto, upto[-1] * np.arange(1, STRATA) / STRATA)
+    distinct = 1 + int((np.diff(ability[order]) > BEYOND).sum())
+    n_strata = max(1, min(STRATA, distinct // (2 * n_groups)))
+    cuts = np.searchsorted(upto, upto[-1] * np.arange(1, n_strata) / n_strata)
     return np.unique(ability[order[cuts]]) + BEYOND
 
 

@@ -41,8 +41,9 @@ class DIFOptions:
         For the methods that compare item parameters: which ones, such as ("intercept",); all by
         default.
     matching : str
-        For the other methods: "score" matches persons on the summed score, and on ability where
-        answers are missing; "ability" always does so.
+        For the other methods: "ability" matches persons on the posterior mean from the other
+        anchors, and keeps the level where groups differ in ability; "score" on the summed score,
+        as is customary, or on ability where answers are missing.
     purify : bool
         Whether flagged items leave the anchors and all items are tested again, until the flags
         stay. Anchors that were named stay as they are.
@@ -55,7 +56,7 @@ class DIFOptions:
     model: ItemModel | Mapping[str, ItemModel] | None = None
     estimation: MML = field(default_factory=MML)
     parameters: tuple[str, ...] = ()
-    matching: str = "score"
+    matching: str = "ability"
     purify: bool = True
     level: float = 0.05
     adjustment: str = "holm"

@@ -28,7 +28,7 @@ from tests.diagnostics.groups_drawn import two_groups
 EXACT = 1e-10
 OPTIMISER = 1e-6  # of a chi-square, from a general-purpose optimiser
 METHODS = ("mantel_haenszel", "logistic", "likelihood_ratio", "wald")
-ONCE = DIFOptions(purify=False)
+ONCE = DIFOptions(purify=False, matching="score")
 QUICK = MML(standard_errors=None)
 
 # Admissions to Berkeley by sex in six departments (Bickel, Hammel & O'Connell, 1975): men
@@ -205,7 +205,7 @@ def test_logistic_regression_equals_a_general_optimiser(n_categories, n_groups):
         impact=0.5,
         n_groups=n_groups,
     )
-    table = dif(responses, groups, method="logistic", anchors=["i1", "i2", "i3"])
+    table = dif(responses, groups, method="logistic", anchors=["i1", "i2", "i3"], options=ONCE)
     codes = responses.dense()
     labels = list(dict.fromkeys(groups))
     group = np.array([[label == name for name in labels[1:]] for label in groups], dtype=float)
@@ -300,7 +300,11 @@ def test_abilities_leave_the_studied_item_out_and_use_the_groups_own_prior():
                     density = density * (right if codes[person, item] else 1 - right)
             abilities[person, left_out] = theta @ density / density.sum()
     order = np.sort(abilities[:, 6])
-    edges = np.unique(order[[math.ceil(160 * cut / 30) - 1 for cut in range(1, 30)]]) + 1e-4
+    distinct = 1 + int((np.diff(order) > 1e-4).sum())
+    n_strata = min(30, distinct // 4)  # two abilities of each of two groups
+    assert n_strata > 10
+    cuts = [math.ceil(160 * cut / n_strata) - 1 for cut in range(1, n_strata)]
+    edges = np.unique(order[cuts]) + 1e-4
     (found,) = by_ability(grouped, fit, anchors, np.ones(6, dtype=bool))
     for item in range(6):
         seen = codes[:, item] >= 0
@@ -504,7 +508,9 @@ def test_too_few_anchors_are_refused():
 
 def test_given_anchors_are_not_tested_and_stay():
     responses, groups = two_groups(16, n_persons=800, n_items=8, harder={5: 1.0})
-    table = dif(responses, groups, anchors=["i1", "i2", "i3"])
+    with pytest.raises(ModelError, match="3 anchors part the persons into 4 strata"):
+        dif(responses, groups, anchors=["i1", "i2", "i3"])
+    table = dif(responses, groups, anchors=["i1", "i2", "i3"], options=ONCE)
     assert table["anchor"].tolist() == [True] * 3 + [False] * 5
     assert table.loc[["i1", "i2", "i3"], "p"].isna().all()
     assert set(table.loc[["i1", "i2", "i3"], "state"]) == {"anchor"}
@@ -514,12 +520,12 @@ def test_given_anchors_are_not_tested_and_stay():
     assert table["p_adjusted"].min() == pytest.approx(min(1.0, 5 * smallest))
 
 
-def test_abilities_can_be_asked_for_and_the_score_is_the_default():
+def test_scores_can_be_asked_for_and_ability_is_the_default():
     responses, groups = two_groups(17, n_persons=300, n_items=10)
-    by_default = dif(responses, groups, options=ONCE)
-    asked = dif(responses, groups, options=replace(ONCE, matching="ability"))
-    assert set(by_default["matching"]) == {"summed score"}
-    assert set(asked["matching"]) == {"ability"}
+    by_default = dif(responses, groups, options=DIFOptions(purify=False))
+    asked = dif(responses, groups, options=ONCE)
+    assert set(by_default["matching"]) == {"ability"}
+    assert set(asked["matching"]) == {"summed score"}
     assert np.corrcoef(by_default["effect_size"], asked["effect_size"])[0, 1] > 0.9
 
 
