@@ -6,7 +6,7 @@
 
 from irtkit.scoring.information import Reliability, reliability, test_information
 from irtkit.scoring.scores import Scores, plausible_values, score
-from irtkit.scoring.summed import summed_score_likelihood, summed_scores, without_item
+from irtkit.scoring.summed import summed_scores
 
 __all__ = [
     "Reliability",
@@ -14,8 +14,6 @@ __all__ = [
     "plausible_values",
     "reliability",
     "score",
-    "summed_score_likelihood",
     "summed_scores",
     "test_information",
-    "without_item",
 ]

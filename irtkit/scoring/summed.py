@@ -87,27 +87,6 @@ def with_item(sums: FloatArray, chance: FloatArray) -> FloatArray:
     return whole
 
 
-def summed_score_likelihood(right: FloatArray) -> FloatArray:
-    """Probability of each number of right answers, by the recursion of Lord and Wingersky.
-
-    Parameters
-    ----------
-    right : array, shape (I, ...)
-        Success probabilities of the items; the other axes may be nodes, persons and the like.
-
-    Returns
-    -------
-    array, shape (I + 1, ...)
-    """
-    sums = np.zeros((len(right) + 1, *right.shape[1:]))
-    sums[0] = 1.0
-    for item, p in enumerate(right):
-        gained = sums[: item + 1] * p
-        sums[: item + 1] -= gained
-        sums[1 : item + 2] += gained
-    return sums
-
-
 def joint_with_sum(
     chance: FloatArray, target: IntArray, weights: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -236,35 +215,3 @@ def _frequencies(chance: FloatArray, total: int) -> tuple[IntArray, int]:
     number = np.arange(period // 2 + 1)
     step = np.einsum("nkq,nkq->q", chance[:, 1:], chance[:, :-1]).min()
     return number[step * (1.0 - np.cos(2.0 * np.pi * number / period)) <= SMALLEST_LOG], period
-
-
-def without_item(sums: FloatArray, p: FloatArray) -> FloatArray:
-    """Take one item out of a summed-score likelihood again.
-
-    The recursion is undone upwards where the item is mostly failed and downwards where it is
-    mostly solved, so that rounding never grows.
-
-    Parameters
-    ----------
-    sums : array, shape (I + 1, ...)
-        From `summed_score_likelihood`.
-    p : array, shape (...)
-        The item's success probability; broadcast against the trailing axes of `sums`.
-
-    Returns
-    -------
-    array, shape (I, ...)
-    """
-    n_items = len(sums) - 1
-    rest = np.empty((n_items, *np.broadcast_shapes(sums.shape[1:], p.shape)))
-    failed, solved = 1.0 / np.maximum(1.0 - p, 0.5), 1.0 / np.maximum(p, 0.5)
-    up, down = np.minimum(p, 0.5) * failed, np.minimum(1.0 - p, 0.5) * solved
-    rest[0] = sums[0] * failed
-    for k in range(1, n_items):
-        rest[k] = sums[k] * failed - up * rest[k - 1]
-    easy = p >= 0.5
-    above = sums[n_items] * solved
-    for k in range(n_items - 1, -1, -1):
-        np.copyto(rest[k], above, where=easy)
-        above = sums[k] * solved - down * above
-    return rest
