@@ -32,6 +32,7 @@ from irtkit.diagnostics.pair_residuals import Residuals, q3_block
 from irtkit.diagnostics.pair_search import (
     CRAMER_V,
     DF,
+    FEWEST,
     FIRST,
     LD_G2,
     LD_X2,
@@ -39,6 +40,7 @@ from irtkit.diagnostics.pair_search import (
     N_COLUMNS,
     Q3,
     SECOND,
+    TESTED,
     Tally,
     adjusted_among_all,
     histogram,
@@ -47,7 +49,13 @@ from irtkit.diagnostics.pair_search import (
     p_of,
     smallest_p,
 )
-from irtkit.diagnostics.pair_statistics import likelihood_ratio, pearson, signed_v, standardised
+from irtkit.diagnostics.pair_statistics import (
+    given_margins,
+    likelihood_ratio,
+    pearson,
+    signed_v,
+    standardised,
+)
 from irtkit.diagnostics.pair_tables import (
     FEWEST_COMMON,
     ItemBlock,
@@ -90,10 +98,12 @@ def local_dependence(
     -------
     DataFrame
         Indexed by (item_1, item_2): q3, q3_adjusted (minus the mean of all pairs), ld_x2, ld_g2,
-        df, p and p_adjusted (of ld_x2), p_g2, cramer_v (negative where gamma of the table is below
-        gamma of the model), standardised ((X2 - df) / sqrt(2 df)), n_both (persons who answered
-        both). With fewer than 10 such persons all but n_both is NaN. Q3 takes the categories of
-        nominal items as the numbers 0 .. K - 1.
+        x2_tested (ld_x2; for incomplete answers the same with the expected table scaled to the
+        margins of the persons who answered both), df, p and p_adjusted (of x2_tested), p_g2 (of
+        ld_g2), cramer_v (negative where gamma of the table is below gamma of the model),
+        standardised ((ld_x2 - df) / sqrt(2 df)), fewest_expected (in a cell), n_both (persons who
+        answered both). With fewer than 10 such persons all but n_both is NaN. Q3 takes the
+        categories of nominal items as the numbers 0 .. K - 1.
 
     Raises
     ------
@@ -102,9 +112,11 @@ def local_dependence(
 
     Notes
     -----
-    On short tests the chi-square reference is conservative. Where hardly anybody is expected in a
-    cell (few persons, very easy or hard items) one answer there makes X2 large: then p is far
-    below p_g2 and proves nothing. `q3_reference` has a reference without these faults.
+    On short tests the chi-square reference is conservative. The margins of the persons who
+    answered both items of a pair differ from the model's by chance, which ld_x2 and ld_g2 count
+    as misfit: on 20 items of which 80% are missing, ld_x2 would reject a fifth of sound pairs at
+    .05. Where hardly anybody is expected in a cell one answer there makes X2 large and proves
+    nothing: see fewest_expected. `q3_reference` has a reference without these faults.
     """
     known, part = matched(responses, calibration)
     adjust(np.empty(0), adjustment)
@@ -116,10 +128,11 @@ def local_dependence(
             f"(dependence_search), or choose at most {MOST_ITEMS:,} items (select_items)."
         )
     rows = np.full((known.n_items * (known.n_items - 1) // 2, N_COLUMNS), np.nan)
+    complete = _complete(known)
 
     def fill(share: Iterable[Measured]) -> None:
         for tables, q3 in share:
-            found = _rows(tables, pearson(tables.observed, tables.expected), q3)
+            found = _rows(tables, _tested(tables, complete), q3)
             found[tables.n_both < FEWEST_COMMON, Q3:N_BOTH] = np.nan
             place = numbered(*tables.items(), known.n_items)
             rows[place] = found
@@ -196,11 +209,12 @@ def dependence_search(
         raise ModelError(f"{n_top} pairs were asked for; there must be at least one to keep.")
     adjust(np.empty(0), adjustment)
     known, part = matched(responses, calibration)
+    complete = _complete(known)
 
     def tally(share: Iterable[Measured]) -> Tally:
         kept = Tally.of(n_top)
         for tables, q3 in share:
-            statistic = pearson(tables.observed, tables.expected)
+            statistic = _tested(tables, complete)
             kept.count(statistic, tables.df, q3)
             for leading, keys in ((kept.leading(tables.df), statistic), (kept.by_q3, q3)):
                 places = leading.candidates(keys)
@@ -250,13 +264,26 @@ def _over_blocks(
         return spread(over, pieces, len(pieces) >= FEWEST_BLOCK_PAIRS)
 
 
-def _rows(tables: PairTables, statistic: FloatArray, q3: FloatArray) -> FloatArray:
-    """All that is told of some pairs, shape (n, 8)."""
-    rows = np.empty((len(statistic), N_COLUMNS))
+def _complete(responses: Responses) -> bool:
+    return bool((responses.n_answered() == responses.n_items).all())
+
+
+def _tested(tables: PairTables, complete: bool) -> FloatArray:
+    """The X2 that is tested, shape (n,): of incomplete answers, given the pair's own margins."""
+    if complete:
+        return pearson(tables.observed, tables.expected)
+    return pearson(tables.observed, given_margins(tables.observed, tables.expected))
+
+
+def _rows(tables: PairTables, tested: FloatArray, q3: FloatArray) -> FloatArray:
+    """All that is told of some pairs, shape (n, 10)."""
+    rows = np.empty((len(tested), N_COLUMNS))
+    statistic = pearson(tables.observed, tables.expected)
     rows[:, FIRST], rows[:, SECOND] = tables.items()
-    rows[:, Q3], rows[:, LD_X2], rows[:, DF] = q3, statistic, tables.df
+    rows[:, Q3], rows[:, LD_X2], rows[:, TESTED], rows[:, DF] = q3, statistic, tested, tables.df
     rows[:, LD_G2] = likelihood_ratio(tables.observed, tables.expected)
     rows[:, CRAMER_V] = signed_v(statistic, tables.observed, tables.expected)
+    rows[:, FEWEST] = tables.expected.min(axis=(0, 1))
     rows[:, N_BOTH] = tables.n_both
     return rows
 
@@ -273,12 +300,14 @@ def _table(
             "q3_adjusted": rows[:, Q3] - centre,
             "ld_x2": rows[:, LD_X2],
             "ld_g2": rows[:, LD_G2],
+            "x2_tested": rows[:, TESTED],
             "df": rows[:, DF],
             "p": p_of(rows),
             "p_adjusted": p_adjusted,
             "p_g2": p_of(rows, LD_G2),
             "cramer_v": rows[:, CRAMER_V],
             "standardised": standardised(rows[:, LD_X2], rows[:, DF]),
+            "fewest_expected": rows[:, FEWEST],
             "n_both": rows[:, N_BOTH],
         },
         index=index,

@@ -18,8 +18,9 @@ from irtkit.arrays import FloatArray, IntArray
 from irtkit.diagnostics.multiplicity import adjust
 from irtkit.diagnostics.pair_statistics import standardised, upper_tail
 
-FIRST, SECOND, Q3, LD_X2, LD_G2, DF, CRAMER_V, N_BOTH = range(8)  # columns of rows of pairs
-N_COLUMNS = 8
+# columns of rows of pairs; TESTED is the X2 that p comes from
+FIRST, SECOND, Q3, LD_X2, TESTED, LD_G2, DF, CRAMER_V, FEWEST, N_BOTH = range(10)
+N_COLUMNS = 10
 
 Q3_BINS = 1024  # over [-1, 1]
 FINE_BINS = 2**17
@@ -37,7 +38,7 @@ class Leading:
     ----------
     n_most : int
     keys : array, shape (n,)
-    rows : array, shape (n, 8)
+    rows : array, shape (n, 10)
     """
 
     n_most: int
@@ -55,7 +56,7 @@ class Leading:
         return places
 
     def add(self, keys: FloatArray, rows: FloatArray) -> None:
-        """Take in rows (n, 8) and let the smallest keys go."""
+        """Take in rows (n, 10) and let the smallest keys go."""
         keys, rows = np.concatenate([self.keys, keys]), np.concatenate([self.rows, rows])
         order = np.lexsort((rows[:, SECOND], rows[:, FIRST], -keys))[: self.n_most]
         self.keys, self.rows = keys[order], rows[order]
@@ -127,15 +128,15 @@ def mean_q3(tally: Tally) -> float:
 
 
 def smallest_p(tally: Tally) -> tuple[FloatArray, FloatArray]:
-    """The rows (n, 8) with the smallest p, then the largest statistic, and their p (n,)."""
+    """The rows (n, 10) with the smallest p, then the largest statistic, and their p (n,)."""
     rows = np.concatenate([np.empty((0, N_COLUMNS)), *[x.rows for x in tally.by_df.values()]])
     p = p_of(rows)
-    order = np.lexsort((rows[:, SECOND], rows[:, FIRST], -rows[:, LD_X2], p))[: tally.n_most]
+    order = np.lexsort((rows[:, SECOND], rows[:, FIRST], -rows[:, TESTED], p))[: tally.n_most]
     return rows[order], p[order]
 
 
-def p_of(rows: FloatArray, column: int = LD_X2) -> FloatArray:
-    """The p-values of a column of rows (n, 8), X2 or G2, shape (n,)."""
+def p_of(rows: FloatArray, column: int = TESTED) -> FloatArray:
+    """The p-values of a column of rows (n, 10), X2 or G2, shape (n,)."""
     p = np.full(len(rows), np.nan)
     for df in np.unique(rows[~np.isnan(rows[:, DF]), DF]):
         here = rows[:, DF] == df
@@ -157,7 +158,7 @@ def adjusted_among_all(p: FloatArray, tally: Tally, method: str) -> FloatArray:
     for df, fine in tally.fine.items():
         rest = fine.copy()
         own = kept_rows[kept_rows[:, DF] == df]
-        np.subtract.at(rest, _fine_bin(own[:, LD_X2], df), 1)
+        np.subtract.at(rest, _fine_bin(own[:, TESTED], df), 1)
         filled = np.flatnonzero(rest)
         low = FINE_LOW + filled / FINE_PER_UNIT  # end of the bin where p is largest
         values.append(upper_tail(np.maximum(low * np.sqrt(2.0 * df) + df, 0.0), df))

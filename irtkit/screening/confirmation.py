@@ -58,8 +58,8 @@ def confirm(
         share_misfit (S-X2 with p < .05, unadjusted: about .05 if the kept items fit),
         n_misfit (after Holm), share_dependent and n_dependent (LD-X2 likewise), m2_p, rmsea,
         srmsr (NaN for incomplete answers), reliability, slope_correlation (of the two halves'
-        slopes), remark. Items and pairs that fewer than 100 persons of the other half answered
-        are not tested.
+        slopes), remark. Items and pairs that fewer than 100 persons of the other half answered,
+        and pairs with a cell that expects fewer than one, are not tested.
     """
     asked = rules_among(rules)
     quick = replace(method or MML(), standard_errors=None)
@@ -128,10 +128,11 @@ def _dependent(responses: Responses, calibration: Calibration) -> tuple[float, f
     """Share of pairs with LD-X2 below the level unadjusted, and their number after Holm."""
     if responses.n_items > MOST_ITEMS_WHOLE:
         top = dependence_search(responses, calibration).top
-        top = top[top["n_both"] >= FEWEST_PERSONS]
+        top = top[(top["n_both"] >= FEWEST_PERSONS) & (top["fewest_expected"] >= 1.0)]
         return np.nan, float((top["p_adjusted"] < ALPHA).sum()) if len(top) else np.nan
     table = local_dependence(responses, calibration, adjustment="none")
-    p = table["p"].where(table["n_both"] >= FEWEST_PERSONS).to_numpy()
+    enough = (table["n_both"] >= FEWEST_PERSONS) & (table["fewest_expected"] >= 1.0)
+    p = table["p"].where(enough).to_numpy()
     tested = ~np.isnan(p)
     if not tested.any():
         return np.nan, np.nan

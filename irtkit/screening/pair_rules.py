@@ -30,6 +30,8 @@ class PairDependence:
         Size of Cramer's V from which dependence matters.
     fewest_common : float
         Pairs with fewer persons in common are not tested.
+    fewest_expected : float
+        Nor pairs with a cell in which the model expects fewer persons.
     share : float
         Share of the flagged pairs that is dealt with at once; 0 for one pair at a time.
     tie : str
@@ -41,6 +43,7 @@ class PairDependence:
     adjustment: str = "holm"
     smallest_v: float = 0.0
     fewest_common: float = 0.0
+    fewest_expected: float = 0.0
     share: float = 0.0
     tie: str = "slope"
     name: str = "ld_x2"
@@ -61,7 +64,7 @@ class PairDependence:
             item, partner = (first, second) if worse(first) > worse(second) else (second, first)
             statistic, df, p, adjusted, v = (
                 float(table[name].iloc[place])
-                for name in ("ld_x2", "df", "p", "p_adjusted", "cramer_v")
+                for name in ("x2_tested", "df", "p", "p_adjusted", "cramer_v")
             )
             reason = (
                 f"Depends on {partner} beyond theta: LD-X2 {statistic:.2f}, signed V {v:+.2f}, "
@@ -76,16 +79,20 @@ class PairDependence:
             found = dependence_search(
                 responses, calibration, n_top=N_TOP, adjustment=self.adjustment
             )
-            table = found.top
-            table = table[table["n_both"] >= self.fewest_common]
+            table = found.top[self._testable(found.top)]
         else:
             table = local_dependence(responses, calibration, adjustment="none")
-            p = np.where(table["n_both"] >= self.fewest_common, table["p"], np.nan)
+            p = np.where(self._testable(table), table["p"], np.nan)
             table["p_adjusted"] = adjust(p, self.adjustment)
         large = table["cramer_v"].abs() >= self.smallest_v
         table = table[(table["p_adjusted"] < self.alpha) & large]
-        order = np.lexsort((-table["ld_x2"].to_numpy(), table["p"].to_numpy()))
+        order = np.lexsort((-table["x2_tested"].to_numpy(), table["p"].to_numpy()))
         return table.iloc[order]
+
+    def _testable(self, table: pd.DataFrame) -> pd.Series:
+        """Whether each pair has persons enough."""
+        enough = table["n_both"] >= self.fewest_common
+        return enough & (table["fewest_expected"] >= self.fewest_expected)
 
     def step(self, flags: list[Flag]) -> list[Flag]:
         """One member of the worst pair, or of the worst `share` of them; each item once."""

@@ -52,7 +52,7 @@ PRESETS: dict[str, Rules] = {
         WRONG_WAY,
         Communality(0.05),
         ItemFit(smallest_rmsea=0.02, fewest_answers=100, share=0.1),
-        PairDependence(smallest_v=0.1, fewest_common=100, share=0.1),
+        PairDependence(smallest_v=0.1, fewest_common=100, fewest_expected=1, share=0.1),
         WholeModel(),
     ),
     "strict": (
@@ -62,7 +62,9 @@ PRESETS: dict[str, Rules] = {
         WRONG_WAY,
         Communality(0.15),
         ItemFit(adjustment="benjamini-hochberg", fewest_answers=100, share=0.1),
-        PairDependence(adjustment="benjamini-hochberg", fewest_common=100, share=0.1),
+        PairDependence(
+            adjustment="benjamini-hochberg", fewest_common=100, fewest_expected=1, share=0.1
+        ),
         WholeModel(),
     ),
     "leaderboard": (

@@ -14,14 +14,20 @@ from irtkit.diagnostics.local_dependence import dependence_search
 from irtkit.diagnostics.pair_residuals import q3_pairs
 from irtkit.diagnostics.pair_search import (
     DF,
-    LD_X2,
     N_COLUMNS,
     SECOND,
+    TESTED,
     Tally,
     adjusted_among_all,
     p_of,
 )
-from irtkit.diagnostics.pair_statistics import gamma, likelihood_ratio, pearson, upper_tail
+from irtkit.diagnostics.pair_statistics import (
+    gamma,
+    given_margins,
+    likelihood_ratio,
+    pearson,
+    upper_tail,
+)
 from irtkit.diagnostics.pair_tables import PairAnswers
 from irtkit.errors import ModelError
 from irtkit.estimation import MML, calibrate
@@ -37,8 +43,8 @@ EQUAL = 1e-9
 QUICK = MML(standard_errors=None)
 ROUGH = MML(standard_errors=None, tolerance=0.01)  # where any parameters will do
 COLUMNS = [
-    *("q3", "q3_adjusted", "ld_x2", "ld_g2", "df", "p", "p_adjusted", "p_g2"),
-    *("cramer_v", "standardised", "n_both"),
+    *("q3", "q3_adjusted", "ld_x2", "ld_g2", "x2_tested", "df", "p", "p_adjusted", "p_g2"),
+    *("cramer_v", "standardised", "fewest_expected", "n_both"),
 ]
 BINARY = {"twopl": TwoPL(), "rasch": Rasch()}
 ORDERED = {"graded": Graded(), "gpcm": GeneralizedPartialCredit()}
@@ -79,7 +85,9 @@ def test_x2_g2_v_and_q3_equal_r_mirt(case, name):
     assert table["ld_g2"].to_numpy() == pytest.approx(g2, **close)
     assert table["cramer_v"].to_numpy() == pytest.approx(v, **close)
     assert (table["df"].to_numpy() == df).all()
-    assert table["p"].to_numpy() == pytest.approx(p, **close)
+    assert chi2.sf(table["ld_x2"], table["df"]) == pytest.approx(p, **close)
+    if (responses.dense() >= 0).all():  # else only the association is tested, not the margins
+        assert table["p"].to_numpy() == pytest.approx(p, **close)
     assert table["p_g2"].to_numpy() == pytest.approx(p_g2, **close)
     assert table["q3"].to_numpy() == pytest.approx(triangles(known["Q3"])[1], **close)
 
@@ -127,7 +135,15 @@ def obvious(responses, calibration, i, j):
     both = (codes[:, i] >= 0) & (codes[:, j] >= 0)
     cov = np.cov([part[both] for part in residual], aweights=responses.weights[both])
     q3 = cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1])
-    return {"ld_x2": x2, "ld_g2": g2, "cramer_v": v, "q3": q3, "n_both": n}
+    fewest = expected.min()
+    return {
+        "ld_x2": x2,
+        "ld_g2": g2,
+        "cramer_v": v,
+        "q3": q3,
+        "n_both": n,
+        "fewest_expected": fewest,
+    }
 
 
 def obvious_gamma(table):
@@ -150,13 +166,58 @@ def check_against_the_loop(responses, calibration):
             assert row[name] == pytest.approx(value, rel=EQUAL, abs=EQUAL)
         df = (sizes[i] - 1) * (sizes[j] - 1)
         assert row["df"] == df
-        assert row["p"] == pytest.approx(chi2.sf(row["ld_x2"], df), rel=EQUAL)
+        assert row["p"] == pytest.approx(chi2.sf(row["x2_tested"], df), rel=EQUAL)
         assert row["p_g2"] == pytest.approx(chi2.sf(row["ld_g2"], df), rel=EQUAL)
         assert row["standardised"] == pytest.approx((row["ld_x2"] - df) / np.sqrt(2 * df))
     assert table["q3_adjusted"].to_numpy() == pytest.approx(
         (table["q3"] - table["q3"].mean()).to_numpy(), abs=1e-12
     )
     assert table["p_adjusted"].to_numpy() == pytest.approx(adjust(table["p"].to_numpy()))
+
+
+def odds_ratios(table):
+    """Return all odds ratios of neighbouring categories of a table (K, L)."""
+    return table[:-1, :-1] * table[1:, 1:] / (table[:-1, 1:] * table[1:, :-1])
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 2), (4, 5)])
+def test_expected_tables_take_the_margins_and_keep_their_odds_ratios(shape):
+    rng = np.random.default_rng(3)
+    observed = rng.integers(1, 40, (*shape, 25)).astype(float)
+    expected = rng.uniform(0.05, 1.0, (*shape, 25))
+    scaled = given_margins(observed, expected)
+    for axis in (0, 1):
+        assert scaled.sum(axis=axis) == pytest.approx(observed.sum(axis=axis), rel=1e-6)
+    for number in range(25):
+        want = odds_ratios(expected[:, :, number])
+        assert odds_ratios(scaled[:, :, number]) == pytest.approx(want, rel=1e-9)
+
+
+def test_margins_without_choice_leave_nothing_to_test():
+    observed = np.array([[[0.0], [0.0]], [[12.0], [5.0]]])  # everybody right on the first item
+    expected = np.array([[[3.0], [2.0]], [[7.0], [5.0]]])
+    assert pearson(observed, given_margins(observed, expected)) == pytest.approx([0.0])
+
+
+def test_complete_answers_are_tested_by_ld_x2_itself():
+    made = simulate(TwoPL(), n_persons=300, n_items=6, seed=3)
+    calibration = calibrate(made.responses, TwoPL(), method=QUICK)
+    table = local_dependence(made.responses, calibration)
+    assert (table["x2_tested"] == table["ld_x2"]).all()
+
+
+@pytest.mark.slow
+def test_pairs_of_very_incomplete_answers_are_rejected_at_most_at_their_level():
+    """100 replications x 190 pairs; .05 for each pair, and for any pair after Holm."""
+    each, some = [], []
+    for seed in range(100):
+        made = simulate(TwoPL(), n_persons=3000, n_items=20, seed=seed, missing=0.8)
+        calibration = calibrate(made.responses, TwoPL(), method=QUICK)
+        table = local_dependence(made.responses, calibration)
+        each.append((table["p"] < 0.05).mean())
+        some.append((table["p_adjusted"] < 0.05).any())
+    assert 0.01 < np.mean(each) < 0.06  # ld_x2 alone: .20
+    assert np.mean(some) <= 0.12  # exact 99.9% limit of 100 tests at .05 is .13
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.25])
@@ -467,7 +528,7 @@ def test_adjusted_p_beyond_those_kept_are_rounded_up_a_little(sizes, method):
     for df in sizes:
         statistic = rng.uniform(df, 40.0 + df, 600)
         part = np.zeros((600, N_COLUMNS))
-        part[:, SECOND], part[:, LD_X2], part[:, DF] = np.arange(600), statistic, df
+        part[:, SECOND], part[:, TESTED], part[:, DF] = np.arange(600), statistic, df
         tally.count(statistic, df, np.zeros(600))
         tally.leading(df).add(statistic, part)
         rows = np.concatenate([rows, part])
