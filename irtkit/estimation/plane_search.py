@@ -184,11 +184,11 @@ def cycled(answers: Answers, start: Ascent, n_cycles: int) -> Ascent:
 
 def ascended(answers: Answers, start: Ascent, search: Search) -> Ascent:
     """Run L-BFGS-B until nothing is left to gain, with more nodes whenever they are needed."""
-    now, last_cycle = start, start.n_cycles + search.max_cycles
+    now = start
     while True:
         now = _regridded(answers, now)
         climb = _Climb(answers, now)
-        most = max(1, last_cycle - now.n_cycles)
+        most = max(1, search.max_cycles - now.n_cycles)
         result = minimize(
             climb,
             climb.scaled(now.parameters),
@@ -213,7 +213,7 @@ def ascended(answers: Answers, start: Ascent, search: Search) -> Ascent:
             gradient=gradient,
         )
         coarse = answers.outgrow(now.plane, now.parameters, 1.0)
-        if not coarse or now.n_cycles >= last_cycle:
+        if not coarse or now.n_cycles >= search.max_cycles:
             still = result.status == 0 or gradient <= NEARLY * search.tolerance
             return replace(now, converged=not coarse and still)
 

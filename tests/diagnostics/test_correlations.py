@@ -69,7 +69,7 @@ def searched(table):
 def test_bivariate_normal_probabilities_equal_scipy():
     rng = np.random.default_rng(1)
     h, k = rng.normal(0.0, 2.0, (2, 200))
-    h[:5], k[3:8] = 0.0, 0.0
+    h[:5], k[3:8] = [0.0, -0.0, -0.0, 0.0, -0.0], [0.0, -0.0, 0.0, -0.0, -0.0]
     rho = rng.uniform(-1.0, 1.0, 200)
     rho[8:12] = [0.999, -0.999, 0.0, 0.93]
     known = [
@@ -129,8 +129,8 @@ def test_every_way_to_empty_a_cell_moves_half_a_person_within_the_margins():
     both, filled = np.array([[[40.0, 0.0], [0.0, 60.0]]]), np.array([[[39.5, 0.5], [0.5, 59.5]]])
     assert polychoric(both) == pytest.approx(polychoric(filled), abs=SOLVED)
     assert 0.99 < polychoric(both)[0] < 1.0
-    few = np.array([[[5.0, 0.0], [0.4, 3.0]]])  # weighted: no cell may go below zero
-    assert np.isfinite(polychoric(few)).all()
+    few, halved = np.array([[[0.4, 0.0], [3.0, 5.0]]]), np.array([[[0.2, 0.2], [3.2, 4.8]]])
+    assert polychoric(few) == pytest.approx(polychoric(halved), abs=SOLVED)  # weighted persons
 
 
 def test_empty_cells_are_counted_pair_by_pair():
@@ -151,6 +151,8 @@ def test_two_categories_among_items_with_more_give_the_same_correlation():
     codes[(codes[:, 1] == 0), 2] = 0  # and an empty cell
     alone = responses_of((codes[:, 1:3] > 0).astype(np.int8))
     among = polychoric_correlations(responses_of(codes))
+    pairs = polychoric_pairs(responses_of(codes))
+    assert pairs.loc[("i2", "i3"), "empty_cells"] == 1
     assert among.loc["i2", "i3"] == pytest.approx(
         polychoric_correlations(alone).iloc[0, 1], abs=SOLVED
     )
@@ -225,6 +227,13 @@ def test_pearson_correlations_of_tables_are_those_of_the_codes():
     known = np.corrcoef(codes.T)
     for i, j in itertools.combinations(range(4), 2):
         assert pearson(tables[[i], :, [j]])[0] == pytest.approx(known[i, j], abs=1e-12)
+
+
+def test_correlations_with_what_does_not_vary_are_unknown_whatever_the_rounding():
+    tables = np.zeros((500, 4, 4))
+    tables[:, 1:3, 3] = np.random.default_rng(1).random((500, 2))
+    assert np.isnan(pearson(tables)).all()
+    assert np.isnan(polychoric(tables)).all()
 
 
 def test_tables_of_pairs_count_blocks_of_persons_alike(monkeypatch):

@@ -53,9 +53,9 @@ def naive_eigenvalues(codes):
 def test_parallel_analysis_equals_the_obvious_loop_with_missing_answers():
     made = simulate(Graded(), n_persons=100, n_items=4, seed=3, missing=0.2, n_categories=3)
     responses = made.responses
-    table = dimensionality(responses, n_draws=2, seed=9, quantile=0.75)
+    table = dimensionality(responses, n_draws=3, seed=9, quantile=0.75)
     draws = []
-    for rng in np.random.default_rng(9).spawn(2):
+    for rng in np.random.default_rng(9).spawn(3):
         codes = responses.dense().copy()
         for item in range(4):
             seen = np.flatnonzero(codes[:, item] >= 0)
@@ -156,6 +156,14 @@ def test_pairs_with_too_few_common_persons_are_refused_by_the_items_to_leave_out
         dimensionality(made.select_persons(np.arange(FEWEST_COMMON - 1)), n_draws=2)
 
 
+def test_a_pair_that_is_all_alike_where_both_were_answered_is_refused():
+    made = simulate(TwoPL(), n_persons=200, n_items=5, seed=1).responses
+    codes = made.dense().copy()
+    codes[:100, 0], codes[100:, 0], codes[100:, 1] = 1, 0, -1
+    with pytest.raises(ResponseError, match=r"^1 of 10 pairs.*all alike\. Leave out 'i1' \("):
+        dimensionality(replace(made, codes=codes), n_draws=2)
+
+
 def test_a_pair_that_varies_in_the_answers_but_not_in_a_draw_counts_as_uncorrelated():
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 2, (60, 4)).astype(np.int8)
@@ -222,6 +230,8 @@ def test_bootstrap_draws_each_data_set_once_and_the_same_ones_again():
     assert steps == [(1, 3), (2, 3), (3, 3)]
     assert table.loc["two dimensions", "p_bootstrap"] in (pytest.approx(2 / 3), 1.0)
     assert table.equals(compare_dimensions(made, n_draws=2, n_starts=1))
+    clusters = compare_dimensions(two_clusters(500, 8, seed=3), n_draws=1, n_starts=1)
+    assert clusters.loc["two dimensions", "p_bootstrap"] == pytest.approx(0.5)
     with pytest.raises(ModelError, match="must not be negative"):
         compare_dimensions(made, n_draws=-1)
 

@@ -192,6 +192,32 @@ def test_m_step_alone_raises_what_it_maximises_from_anywhere():
     assert np.abs(sums.derivatives(found)[1]).max() < 1e-8
 
 
+def test_newton_steps_that_go_too_far_are_halved(monkeypatch):
+    module = sys.modules["irtkit.estimation.plane"]
+    monkeypatch.setattr(module, "LONGEST_STEP", 1e6)
+    plane = Plane.of(31, 31)
+    start = np.array([[0.5, 0.5, 4.0]] * 6)
+    sums = ItemSums.of(plane, expected(blocks_of(clusters(300, 6, seed=6)), start, plane))
+    _, gradient, information = sums.derivatives(start)
+    whole = start + np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
+    assert (sums.value(whole) < sums.value(start)).any()
+    assert (sums.value(m_step(start, sums)) > sums.value(start)).all()
+
+
+def test_posteriors_may_move_anywhere_between_two_passes():
+    answers = responses_of(np.ones((3, 40)))
+    blocks, plane = blocks_of(answers), Plane.of(61, 21)
+    there = np.tile([2.5, 0.0, 0.0], (40, 1))
+    for parameters in (there, -there, there):
+        fresh = expected(blocks_of(answers), parameters, plane)
+        again = expected(blocks, parameters, plane)
+        assert again.log_likelihood == pytest.approx(fresh.log_likelihood, rel=1e-12)
+        assert again.mass == pytest.approx(fresh.mass, abs=1e-12)
+        assert log_likelihood(blocks, parameters, plane) == pytest.approx(
+            fresh.log_likelihood, rel=1e-12
+        )
+
+
 def test_nodes_are_close_enough_and_no_closer_than_need_be():
     assert sizes_needed(np.array([[0.2, 0.0, 0.0]] * 3), None) == (21, 21)
     long = np.tile([1.5, 0.0, 0.0], (200, 1))
@@ -211,6 +237,9 @@ def test_nodes_are_close_enough_and_no_closer_than_need_be():
     plane = Plane.of(*sizes_needed(parameters, None))
     fine = log_likelihood(blocks, parameters, plane.halved())
     assert abs(log_likelihood(blocks, parameters, plane) - fine) < QUADRATURE
+    assert np.diff(np.unique(plane.halved().theta[:, 0])).max() == pytest.approx(
+        np.diff(np.unique(plane.theta[:, 0])).max() / 2.0
+    )
     coarse = Plane.of(*(n // 3 for n in plane.sizes))
     assert abs(log_likelihood(blocks, parameters, coarse) - fine) > QUADRATURE
 
@@ -367,6 +396,10 @@ def test_slopes_beyond_the_bound_are_shortened_with_their_intercepts():
     short = within(parameters, 10.0)
     assert short == pytest.approx(np.array([[6.0, 8.0, 2.0], [1.0, 1.0, 5.0]]))
     assert at_bound(short, 10.0).tolist() == [True, False]
+    plane = Plane.of(31, 31)
+    mass = np.exp(plane.log_weights - 0.5 * (plane.theta**2).sum(axis=1))  # SD 0.7
+    assert expand(short, plane, mass, 10.0) == pytest.approx(short)  # no room for another scale
+    assert np.abs(expand(short, plane, mass, 20.0)).sum() < np.abs(short).sum()
 
 
 def test_start_from_the_residuals_points_at_the_planted_dimension():
