@@ -187,7 +187,7 @@ def ascended(answers: Answers, start: Ascent, search: Search) -> Ascent:
     now = start
     while True:
         now = _regridded(answers, now)
-        climb = _Climb(answers, now)
+        climb = Climb(answers, now)
         most = max(1, search.max_cycles - now.n_cycles)
         result = minimize(
             climb,
@@ -218,7 +218,7 @@ def ascended(answers: Answers, start: Ascent, search: Search) -> Ascent:
             return replace(now, converged=not coarse and still)
 
 
-class _Climb:
+class Climb:
     """Minus the log-likelihood per person, with its gradient, for `minimize`.
 
     Each parameter is measured in units of its standard error from one person of known ability.

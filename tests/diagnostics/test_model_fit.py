@@ -402,7 +402,8 @@ def test_projection_leaves_nothing_along_directions_that_nearly_coincide():
     left = tangent.without(vector)
     along = np.einsum("dij,ij->di", tangent.rows, left)
     assert np.abs(along).max() < 1e-11 * np.linalg.norm(vector)
-    assert tangent.without(left) == pytest.approx(left, abs=1e-9)
+    # such directions let rounding grow, by an amount that depends on the linear algebra below
+    assert tangent.without(left) == pytest.approx(left, abs=1e-7)
 
 
 def test_items_of_several_models_and_sizes_are_tested_together():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.integrate import dblquad
+from scipy.optimize import OptimizeResult
 from scipy.special import expit
 
 from irtkit.errors import ModelError, NotConverged
@@ -31,6 +32,7 @@ from irtkit.estimation.plane_search import (
     SLOPE_BOUND,
     Answers,
     Ascent,
+    Climb,
     cycled,
     em_cycle,
     residual_component,
@@ -280,6 +282,11 @@ def test_optimum_has_no_gradient_and_a_standard_normal_posterior(planted):
     centred = plane.theta - mean
     assert (centred * share[:, None]).T @ centred == pytest.approx(np.eye(2), abs=1e-3)
     assert found.log_likelihood == pytest.approx(counts.log_likelihood, abs=1e-3)
+    own = Plane.of(*found.n_nodes)
+    fine = log_likelihood(blocks_of(responses), parameters, own.halved())
+    assert found.quadrature_change == pytest.approx(
+        abs(fine - log_likelihood(blocks_of(responses), parameters, own)), abs=1e-9
+    )
     assert found.quadrature_change < QUADRATURE
     assert found.converged
 
@@ -402,16 +409,77 @@ def test_slopes_beyond_the_bound_are_shortened_with_their_intercepts():
     assert np.abs(expand(short, plane, mass, 20.0)).sum() < np.abs(short).sum()
 
 
-def test_start_from_the_residuals_points_at_the_planted_dimension():
-    slope = np.ones(12)
-    second = np.where(np.arange(12) % 2 == 0, 0.6, -0.6)
-    responses = drawn(3000, np.column_stack([slope, second, 0.0 * slope]), seed=14, missing=0.1)
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_start_comes_from_the_correlations_of_the_residuals(missing):
+    truth = np.column_stack([np.ones(12), np.where(np.arange(12) % 2, -0.6, 0.6), np.zeros(12)])
+    responses = drawn(2500, truth, seed=14, missing=missing)
     one = calibrate(responses, TwoPL(), method=MML(standard_errors=None))
-    flat = np.column_stack([one.parameters[:, 0], 0.0 * slope, one.parameters[:, 1]])
-    found = residual_component(blocks_of(responses), flat, Plane.of(31, 21))
-    assert abs(np.corrcoef(found, second)[0, 1]) > 0.95
-    sparse = Blocks.of(sp.csr_array(responses.dense() + np.int8(1)), responses.weights, 2)
-    assert residual_component(sparse, flat, Plane.of(31, 21)) == pytest.approx(found, abs=1e-9)
+    slope, intercept = one.parameters.T
+    flat = np.column_stack([slope, 0.0 * slope, intercept])
+    found = residual_component(blocks_of(responses), flat, Plane.of(61, 21))
+    codes, nodes = responses.dense(), Normal().nodes()
+    z = nodes.theta[:, None] * slope + intercept
+    likelihood = np.where(codes[:, None] < 0, 1.0, expit(np.where(codes[:, None] == 1, z, -z)))
+    posterior = likelihood.prod(axis=2) * np.exp(nodes.log_weights)
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    residual = np.where(codes < 0, 0.0, codes - posterior @ expit(z))
+    products = residual.T @ residual
+    scale = np.sqrt(np.diag(products))
+    values, vectors = np.linalg.eigh(products / np.outer(scale, scale) - np.eye(12))
+    loading = vectors[:, -1] * np.sqrt(values[-1])
+    loading *= np.clip(np.abs(loading).max(), 0.4, 0.8) / np.abs(loading).max()
+    known = 1.702 * loading / np.sqrt(1.0 - loading**2)
+    assert found * np.sign(found[0]) == pytest.approx(known * np.sign(known[0]), abs=1e-6)
+    assert abs(np.corrcoef(found, truth[:, 1])[0, 1]) > 0.9
+    sparse = Blocks.of(sp.csr_array(codes + np.int8(1)), responses.weights, 2)
+    assert residual_component(sparse, flat, Plane.of(61, 21)) == pytest.approx(found, abs=1e-9)
+
+
+def test_climb_has_the_gradient_of_its_value_and_stops_where_nodes_are_too_far_apart():
+    answers = answers_of(clusters(200, 6, seed=18, missing=0.1))
+    start = parameters_of(6, seed=18)
+    climb = Climb(answers, Ascent(start, Plane.of(31, 31)))
+    point = climb.scaled(start)
+    assert climb.unscaled(point) == pytest.approx(start)
+    _, gradient = climb(point)
+    for place in range(len(point)):
+        step = 1e-5 * np.eye(len(point))[place]
+        slope = (climb(point + step)[0] - climb(point - step)[0]) / 2e-5
+        assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+    climb.watch(OptimizeResult(x=point))
+    with pytest.raises(StopIteration):
+        climb.watch(OptimizeResult(x=climb.scaled(np.tile([9.0, 0.0, 0.0], (6, 1)))))
+
+
+def test_a_derivative_that_points_out_of_the_bounds_is_none():
+    answers = answers_of(clusters(200, 6, seed=18))
+    climb = Climb(answers, Ascent(parameters_of(6, seed=18), Plane.of(31, 31)))
+    inside, edge = climb.scaled(np.zeros((6, 3))), climb.bounds().ub.copy()
+    edge[2::3] = 0.0
+    jac = np.zeros(18)
+    jac[0] = -0.5  # minus the likelihood falls towards larger slopes
+    assert climb.remaining(OptimizeResult(x=inside, jac=jac)) == 0.5
+    assert climb.remaining(OptimizeResult(x=edge, jac=jac)) == 0.0
+    assert climb.remaining(OptimizeResult(x=edge, jac=-jac)) == 0.5
+    assert climb.remaining(OptimizeResult(x=-edge, jac=jac)) == 0.5
+    assert climb.unscaled(edge)[:, :2] == pytest.approx(np.full((6, 2), SLOPE_BOUND))
+
+
+def test_the_best_of_the_starts_is_kept():
+    made = simulate(TwoPL(), n_persons=1000, n_items=15, seed=5).responses
+    found = calibrate_two_dimensions(made, n_starts=2)
+    assert np.ptp(found.starts) > 0.5
+    assert found.log_likelihood == pytest.approx(found.starts.max(), abs=1e-3)
+
+
+def test_nodes_are_those_of_the_longest_part_that_anybody_answered():
+    whole = drawn(600, parameters_of(40, seed=19), seed=19)
+    order = np.random.default_rng(19).random((600, 40)).argsort(axis=1)
+    responses = responses_of(np.where(order < 12, whole.dense(), -1))
+    found = calibrate_two_dimensions(responses, n_starts=1)
+    parameters = np.column_stack([found.slopes, found.intercepts])
+    assert found.n_nodes < sizes_needed(parameters, None)
+    assert found.quadrature_change < QUADRATURE
 
 
 def test_em_from_a_start_gets_nodes_as_slopes_grow():
