@@ -28,7 +28,10 @@ from irtkit.simulate import simulate
 
 # Faults whose test stands in another module, which must exist and hold that test.
 ELSEWHERE = {
-    65: ("tests.screening.test_sequence", "test_reversed_key_is_seen_before_communality_would_keep_it"),
+    65: (
+        "tests.screening.test_sequence",
+        "test_reversed_key_is_seen_before_communality_would_keep_it",
+    ),
 }
 # Faults that this version cannot meet.
 NOT_YET = {

@@ -140,7 +140,7 @@ def calibrate_two_dimensions(
         Stop when no derivative of the log-likelihood per person is larger, each parameter in units
         of its standard error from one person of known ability.
     max_cycles : int
-        Give up after so many E-steps from the best start.
+        Give up after so many E-steps from a start.
     n_starts : int
         Starts to choose among. The first comes from the residuals of one dimension, the others
         are random.
@@ -184,11 +184,7 @@ def extended(
         plane = answers.plane(found)
         value = answers.log_likelihood(found, plane)
         fine = answers.log_likelihood(found, plane.halved())
-    states = np.array(setup.states, dtype=object)
-    where = np.flatnonzero(states == OK)
-    states[where[at_bound(found, SLOPE_BOUND)]] = SEPARATING
-    whole = np.full((responses.n_items, 3), np.nan)
-    whole[where] = found
+    states, whole = _of_all_items(setup, found)
     result = TwoDimensional(
         items=responses.items,
         slopes=whole[:, :2],
@@ -206,6 +202,17 @@ def extended(
     if not result.converged:
         raise NotConverged(_shortfall(result, best, search), cast(Any, result))
     return result
+
+
+def _of_all_items(setup: Setup, found: FloatArray) -> tuple[list[str], FloatArray]:
+    """States of all items, and parameters (I, 3) that are NaN where there are none."""
+    states = list(setup.states)
+    usable = [place for place, state in enumerate(states) if state == OK]
+    for place, stuck in zip(usable, at_bound(found, SLOPE_BOUND), strict=True):
+        states[place] = SEPARATING if stuck else OK
+    whole = np.full((len(states), 3), np.nan)
+    whole[usable] = found
+    return states, whole
 
 
 def _higher(answers: Answers, best: Ascent, flat: FloatArray) -> FloatArray:

@@ -208,16 +208,17 @@ def test_newton_steps_that_go_too_far_are_halved(monkeypatch):
 
 def test_posteriors_may_move_anywhere_between_two_passes():
     answers = responses_of(np.ones((3, 40)))
-    blocks, plane = blocks_of(answers), Plane.of(61, 21)
-    there = np.tile([2.5, 0.0, 0.0], (40, 1))
-    for parameters in (there, -there, there):
+    plane, turns = Plane.of(61, 61), ([1, 1], [-1, -1], [1, -1], [-1, 1])
+    there = np.tile([[2.5, 0.0, 0.0], [0.0, 2.5, 0.0]], (20, 1))
+    blocks, others = blocks_of(answers), blocks_of(answers)
+    for sign in turns:
+        parameters = there * [*sign, 1]
         fresh = expected(blocks_of(answers), parameters, plane)
         again = expected(blocks, parameters, plane)
         assert again.log_likelihood == pytest.approx(fresh.log_likelihood, rel=1e-12)
         assert again.mass == pytest.approx(fresh.mass, abs=1e-12)
-        assert log_likelihood(blocks, parameters, plane) == pytest.approx(
-            fresh.log_likelihood, rel=1e-12
-        )
+        value = log_likelihood(others, parameters, plane)
+        assert value == pytest.approx(fresh.log_likelihood, rel=1e-12)
 
 
 def test_nodes_are_close_enough_and_no_closer_than_need_be():
