@@ -84,6 +84,7 @@ def test_whole_chain_from_simulation_to_finetuning(tmp_path, crowd, reads):
         "items": ITEMS,
         "item_fit": ITEMS,
         "local_dependence": ITEMS * (ITEMS - 1) // 2,
+        "person_fit": 400,
     }
     recovered = fit["items"].set_index("item")["difficulty"]
     planted = pd.read_csv(truth).set_index("item")["difficulty"]

@@ -86,7 +86,6 @@ def screen_command(
     inputs = [*answers, *reading.inputs(decisions)]
     if checks is not None:
         check_target(checks, overwrite=overwrite, folder=True)
-    decided = _decisions(decisions, keep, drop)
     if each_gold or len(answers) > 1:
         if log is not None or name is not None or checks is not None:
             raise click.UsageError(
@@ -94,11 +93,13 @@ def screen_command(
                 "in the output folder."
             )
         check_target(output, overwrite=overwrite, folder=True)
+        decided = _decisions(decisions, keep, drop)
         parts = _parts(answers, reading, each_gold)
         summary = _screen_all(parts, MODELS[model], rules, method, decided, output, overwrite)
         _show_summary(summary, output, as_json)
         return
     vacant(output, log, overwrite=overwrite, inputs=inputs, tables=[log])
+    decided = _decisions(decisions, keep, drop)
     responses = reading.read(answers[0])
     result = _screened(responses, MODELS[model], rules, method, decided, log)
     scale = build_scale(result, name=name or Path(output).stem)
