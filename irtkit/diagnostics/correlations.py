@@ -69,8 +69,9 @@ def polychoric_correlations(responses: Responses) -> pd.DataFrame:
     -----
     Thresholds are those of the persons who answered both items, so a pair depends on its own
     table alone. Where a cell of a 2 x 2 table is empty, half a person is moved into it within
-    the margins; the likelihood of larger tables needs no such help. `polychoric_pairs` says which
-    pairs those are, and how many persons each rests on.
+    the margins, or as much as independence would put there, if that is less: then the correlation
+    is 0, for the table says nothing. The likelihood of larger tables needs no such help.
+    `polychoric_pairs` says which pairs those are, and how many persons each rests on.
     """
     correlations, _, _ = _estimated(responses)
     return pd.DataFrame(
@@ -92,7 +93,7 @@ def polychoric_pairs(responses: Responses) -> pd.DataFrame:
     DataFrame
         Indexed by (item_1, item_2): correlation, as in `polychoric_correlations`; n_common, the
         persons who answered both items; empty_cells, combinations of their categories that nobody
-        chose (of a 2 x 2 table: filled by half a person).
+        chose (in a 2 x 2 table: filled by half a person or less).
     """
     correlations, n_common, empty = _estimated(responses)
     first, second = np.triu_indices(responses.n_items, 1)
@@ -241,8 +242,8 @@ def _empty_cells(tables: FloatArray) -> BoolArray:
 def _filled(tables: FloatArray) -> FloatArray:
     """Move half a person into the empty cells of tables with two used rows and columns.
 
-    The margins stay: what two cells gain the other two lose, though never more than half of what
-    they hold.
+    The margins stay: what two cells gain the other two lose. If independence would put less than
+    half a person there, so do we: more would turn the sign of the correlation.
     """
     rows, columns = tables.sum(axis=2) > 0, tables.sum(axis=1) > 0
     small = (rows.sum(axis=1) == 2) & (columns.sum(axis=1) == 2)
@@ -256,8 +257,8 @@ def _filled(tables: FloatArray) -> FloatArray:
     low, high = filled[places, first, second], filled[places, last, other]
     left, right = filled[places, last, second], filled[places, first, other]
     towards = np.where((low == 0) | (high == 0), 1.0, -1.0)  # gains on the main diagonal
-    giving = np.where(towards > 0, np.minimum(left, right), np.minimum(low, high))
-    shift = towards * np.minimum(FILLED, 0.5 * giving)
+    independence = np.abs(low * high - left * right) / filled[places].sum(axis=(1, 2))
+    shift = towards * np.minimum(FILLED, independence)
     filled[places, first, second] += shift
     filled[places, last, other] += shift
     filled[places, last, second] -= shift

@@ -129,8 +129,15 @@ def test_every_way_to_empty_a_cell_moves_half_a_person_within_the_margins():
     both, filled = np.array([[[40.0, 0.0], [0.0, 60.0]]]), np.array([[[39.5, 0.5], [0.5, 59.5]]])
     assert polychoric(both) == pytest.approx(polychoric(filled), abs=SOLVED)
     assert 0.99 < polychoric(both)[0] < 1.0
-    few, halved = np.array([[[0.4, 0.0], [3.0, 5.0]]]), np.array([[[0.2, 0.2], [3.2, 4.8]]])
-    assert polychoric(few) == pytest.approx(polychoric(halved), abs=SOLVED)  # weighted persons
+
+
+def test_an_empty_cell_that_independence_expects_empty_says_nothing():
+    rare = np.array([[[3745.0, 1.0], [1.0, 0.0]], [[0.4, 0.0], [3.0, 5.0]]])  # the second weighted
+    for turned in (np.s_[:, :, :], np.s_[:, ::-1, :], np.s_[:, :, ::-1], np.s_[:, ::-1, ::-1]):
+        assert polychoric(rare[turned]) == pytest.approx(np.zeros(2), abs=SOLVED)
+    expected = np.array([[[400.0, 24.0], [20.0, 0.0]], [[400.0, 10.0], [11.0, 0.0]]])
+    assert polychoric(expected)[0] < -0.1  # independence would put 1.08 persons there
+    assert polychoric(expected)[1] == pytest.approx(0.0, abs=SOLVED)
 
 
 def test_empty_cells_are_counted_pair_by_pair():
