@@ -255,7 +255,7 @@ def shuffled(codes: Codes, rng: np.random.Generator) -> Codes:
         return sp.csr_array(
             sp.csc_array((data, by_item.indices, by_item.indptr), shape=codes.shape)
         )
-    items = np.ascontiguousarray(codes.T)  # (I, P)
+    items = np.array(codes.T, order="C")  # (I, P), always a copy
     for answers in items:
         seen = answers != MISSING
         answers[seen] = rng.permutation(answers[seen])
@@ -313,7 +313,7 @@ def _check_pairs(items: tuple[str, ...], unknown: BoolArray, n_common: FloatArra
     if len(items) - len(named) < FEWEST_ITEMS:
         remedy = "Collect answers of more persons to the same items."
     else:
-        remedy = f"Leave out {listing(named)} (select_items), or collect more common answers."
+        remedy = f"Leave out {listing(named, 20)} (select_items), or collect more common answers."
     raise ResponseError(
         f"{int(useless.sum()):,} of {len(useless):,} pairs of items cannot be correlated: fewer "
         f"than {FEWEST_COMMON} persons answered both, or these answered one of them all alike. "

@@ -12,9 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
-from irtkit.coding import MISSING
+from irtkit.diagnostics import dimensionality
 from irtkit.errors import ModelError, NotConverged, NothingKept
 from irtkit.estimation import MML, calibrate
 from irtkit.models import ItemModel
@@ -30,16 +29,7 @@ def shuffled(responses: Responses, *, seed: int | np.random.Generator) -> Respon
     Every item keeps its answers and every person keeps the items they saw; raw labels are left
     out.
     """
-    rng = np.random.default_rng(seed)
-    if isinstance(responses.codes, sp.csr_array):
-        columns = responses.codes.tocsc()
-        for item in range(responses.n_items):
-            rng.shuffle(columns.data[columns.indptr[item] : columns.indptr[item + 1]])
-        return replace(responses, codes=columns.tocsr(), labels=None, label_set=())
-    codes = responses.codes.copy()
-    for item in range(responses.n_items):
-        seen = np.flatnonzero(codes[:, item] != MISSING)
-        codes[seen, item] = codes[rng.permutation(seen), item]
+    codes = dimensionality.shuffled(responses.codes, np.random.default_rng(seed))
     return replace(responses, codes=codes, labels=None, label_set=())
 
 

@@ -75,6 +75,9 @@ def test_shuffling_keeps_margins_and_gaps_and_breaks_the_rest():
     assert np.array_equal(drawn == -1, codes == -1)
     assert np.array_equal((drawn == 1).sum(axis=0), (codes == 1).sum(axis=0))
     assert ((drawn != codes).sum(axis=0) > 20).all()
+    by_column = np.asfortranarray(codes)
+    assert np.array_equal(shuffled(by_column, np.random.default_rng(1)), drawn)
+    assert np.array_equal(by_column, codes)
     twins = shuffled(np.repeat(codes[:, :1], 2, axis=1), np.random.default_rng(1))
     assert (twins[:, 0] != twins[:, 1]).sum() > 50
     sparse = shuffled(sp.csr_array(codes + np.int8(1)), np.random.default_rng(1))
