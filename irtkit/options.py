@@ -1,13 +1,11 @@
 """Options that several commands share, and the reading of answers that they describe.
 
 `with_answers` gives a command one `Reading` instead of twenty options. The commands themselves
-are in `cli.py`.
+are in `cli/`, the options of the estimation in `method_options.py`.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -17,15 +15,9 @@ import click
 
 from irtkit import terminal
 from irtkit.coding import Coding
-from irtkit.errors import ModelError, listing, nearest, shown
-from irtkit.estimation import MML, Checkpoint, Priors
-from irtkit.estimation.method import STANDARD_ERRORS
-from irtkit.io import TextFormat, read_key, read_list, read_responses, write_checkpoint
+from irtkit.io import TextFormat, read_list, read_responses
 from irtkit.layout import Layout, Long, Wide
-from irtkit.models import MODELS, ItemModel
 from irtkit.responses import Responses
-
-CHECKPOINT_SECONDS = 5.0  # between two writes of the state
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,44 +119,6 @@ ANSWER_OPTIONS = [
 ]
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing output.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-MODEL = click.option(
-    "--model", type=click.Choice(sorted(MODELS)), default="2pl", show_default=True
-)
-ESTIMATION_OPTIONS = [
-    MODEL,
-    click.option(
-        "--max-cycles",
-        type=click.IntRange(1),
-        default=5000,
-        show_default=True,
-        help="Give up after so many.",
-    ),
-    click.option(
-        "--tolerance",
-        type=click.FloatRange(0, 1, min_open=True),
-        default=1e-6,
-        show_default=True,
-        help="Largest move at the end.",
-    ),
-    click.option(
-        "--latent",
-        type=click.Choice(["normal", "histogram"]),
-        default="normal",
-        show_default=True,
-        help="Shape of the ability distribution.",
-    ),
-    click.option(
-        "--small-sample", is_flag=True, help="Weak priors on slopes and difficulties: few persons."
-    ),
-    click.option(
-        "--standard-errors",
-        type=click.Choice([*STANDARD_ERRORS, "none"]),
-        default="oakes",
-        show_default=True,
-    ),
-    click.option("--backend", type=click.Choice(["numpy", "torch"]), default="numpy"),
-    click.option("--device", default="cpu", help="With --backend torch: cpu, cuda, cuda:1."),
-]
 Command = Callable[..., None]
 
 
@@ -177,27 +131,6 @@ def with_options(options: Sequence[Callable[[Command], Command]]) -> Callable[[C
         return command
 
     return add
-
-
-def with_method(command: Command) -> Command:
-    """Add the options of the estimation; the command gets `model` and one `method`."""
-
-    @wraps(command)
-    def gather(**given: Any) -> None:
-        take = given.pop
-        errors = take("standard_errors")
-        method = MML(
-            tolerance=take("tolerance"),
-            max_cycles=take("max_cycles"),
-            latent=take("latent"),
-            priors=Priors.small_sample() if take("small_sample") else Priors(),
-            standard_errors=None if errors == "none" else errors,
-            backend=take("backend"),
-            device=take("device"),
-        )
-        command(method=method, **given)
-
-    return with_options(ESTIMATION_OPTIONS)(gather)
 
 
 def with_answers(command: Command) -> Command:
@@ -234,43 +167,3 @@ def with_answers(command: Command) -> Command:
         command(reading=reading, **given)
 
     return with_options(ANSWER_OPTIONS)(gather)
-
-
-def models_of(path: str | None, model: str, responses: Responses) -> dict[str, ItemModel]:
-    """The model of each item: the one for all, or what a file says of it."""
-    chosen = {item: MODELS[model] for item in responses.items}
-    for item, name in ({} if path is None else read_key(path)).items():
-        if item not in chosen:
-            raise ModelError(
-                f"{path} names the item {shown(item)}, which was not answered."
-                f"{nearest(item, responses.items)}"
-            )
-        if name not in MODELS:
-            raise ModelError(
-                f"{path} gives item {shown(item)} the model {shown(name)}; known are "
-                f"{listing(sorted(MODELS), 12)}."
-            )
-        chosen[item] = MODELS[name]
-    return chosen
-
-
-def watcher(
-    tell: Callable[[str, float], None], path: str | None, tolerance: float
-) -> Callable[[Checkpoint], None]:
-    """Show each cycle and, now and then, keep its state in a file.
-
-    What is done is told by how far the change of a cycle has come from 1 down to the tolerance,
-    on a log scale.
-    """
-    last = time.monotonic()
-
-    def watch(at: Checkpoint) -> None:
-        nonlocal last
-        change = min(max(at.change, tolerance), 1.0)
-        share = math.log(change) / math.log(tolerance) if tolerance < 1.0 else 1.0
-        tell(f"cycle {at.n_cycles}, log-likelihood {at.log_likelihood:.3f}", share)
-        if path is not None and time.monotonic() - last > CHECKPOINT_SECONDS:
-            write_checkpoint(at, path)
-            last = time.monotonic()
-
-    return watch

@@ -16,7 +16,7 @@ import pandas as pd
 
 from irtkit.arrays import BoolArray, FloatArray, frozen
 from irtkit.coding import MISSING
-from irtkit.errors import PredictionError, ScaleError, count, listing, nearest, shown
+from irtkit.errors import NotConverged, PredictionError, ScaleError, count, listing, nearest, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.record import calibration_fields, check_schema, read_calibration_fields
 from irtkit.fields import Fields
@@ -136,7 +136,9 @@ class ScaleScores:
         return table[[*(c for c in table.columns if c not in last), *last]]
 
 
-def build_scale(screening: Screening, *, name: str) -> EvaluationScale:
+def build_scale(
+    screening: Screening, *, name: str, accept_unusable: bool = False
+) -> EvaluationScale:
     """Freeze what a screening kept.
 
     Parameters
@@ -145,10 +147,26 @@ def build_scale(screening: Screening, *, name: str) -> EvaluationScale:
         Its calibration, answers and log.
     name : str
         What the scale measures, for people.
+    accept_unusable : bool
+        Freeze a calibration that did not converge, or whose posterior failed its checks, all the
+        same; its notes, which the scale keeps, say so.
+
+    Raises
+    ------
+    ScaleError
+        If the name is empty.
+    NotConverged
+        If the calibration is unusable.
     """
     if not name.strip():
         raise ScaleError("A scale needs a name that says what it measures.")
     responses, calibration = screening.responses, screening.calibration
+    if not (calibration.converged or accept_unusable):
+        raise NotConverged(
+            "The calibration of the kept items is not usable, and a scale would pass it on. "
+            f"{' '.join(calibration.notes)} Mend that, or accept it (accept_unusable).",
+            calibration,
+        )
     counts = None
     if responses.labels is not None:
         counts = responses.label_counts().to_numpy()
@@ -170,7 +188,7 @@ def scale_score(
     scale: EvaluationScale,
     *,
     fewest_answers: int = FEWEST_ANSWERS,
-    item_draws: int = 0,
+    item_draws: int | FloatArray = 0,
     seed: int | np.random.Generator = 0,
 ) -> ScaleScores:
     """Place models or persons on a scale; the items stay as they are.
@@ -182,9 +200,10 @@ def scale_score(
     scale : EvaluationScale
     fewest_answers : int
         Refuse a model with fewer answers to the scale's calibrated items.
-    item_draws : int
-        Draw the item parameters so often from their covariance, so that standard errors and
-        percentile intervals include the items' uncertainty.
+    item_draws : int, or array of shape (S, I, D)
+        Mix over draws of the item parameters, so that standard errors and percentile intervals
+        include the items' uncertainty: so many from their covariance, or those given, such as
+        `Posterior.item_draws`. See `score`.
     seed : int or Generator
         For the draws.
 

@@ -37,7 +37,7 @@ FLOORS = {
             "datasets plots",
             "bridge",
             "report",
-            "terminal options demo cli __main__",
+            "terminal options method_options demo cli __main__",
         ]
     )
     for room in rooms.split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -10,7 +11,15 @@ import pandas as pd
 from irtkit import terminal
 from irtkit.cli.group import cli, vacant
 from irtkit.errors import NotConverged
-from irtkit.estimation import MML, calibrate
+from irtkit.estimation import MML, Calibration, calibrate
+from irtkit.estimation.bayes import Bayes, Checks, sample_posterior, write_posterior
+from irtkit.estimation.bayes.checks import (
+    FEWEST_EFFECTIVE,
+    LARGEST_R_HAT,
+    NOT_USABLE,
+    SMALLEST_E_BFMI,
+)
+from irtkit.estimation.by_method import Method
 from irtkit.io import (
     read_calibration,
     read_checkpoint,
@@ -19,18 +28,11 @@ from irtkit.io import (
 )
 from irtkit.linking import METHODS as LINKING_METHODS
 from irtkit.linking import link, linked
-from irtkit.models import MODELS
-from irtkit.options import (
-    JSON,
-    MODEL,
-    OVERWRITE,
-    Reading,
-    models_of,
-    watcher,
-    with_answers,
-    with_method,
-)
+from irtkit.method_options import MODEL, counter, models_of, watcher, with_method
+from irtkit.models import MODELS, ItemModel
+from irtkit.options import JSON, OVERWRITE, Reading, with_answers
 from irtkit.planning import plan_sample
+from irtkit.responses import Responses
 from irtkit.simulate import simulate
 
 MOST_CELLS = 10**8  # answers that `simulate` draws
@@ -44,6 +46,7 @@ MOST_CELLS = 10**8  # answers that `simulate` draws
 @click.option(
     "--checkpoint", help="Keep the state in this file while it runs; go on from it if it exists."
 )
+@click.option("--posterior", help="With --method bayes: netCDF file for all draws.")
 @click.option("-o", "--output", required=True, help="Calibration file to write (JSON).")
 @OVERWRITE
 @JSON
@@ -51,30 +54,28 @@ def calibrate_command(
     answers: str,
     reading: Reading,
     model: str,
-    method: MML,
+    method: Method,
     models: str | None,
     checkpoint: str | None,
+    posterior: str | None,
     output: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Estimate item parameters from ANSWERS (CSV, TSV, Parquet or JSONL)."""
-    vacant(output, overwrite=overwrite, inputs=reading.inputs(answers, models))
+    vacant(output, posterior, overwrite=overwrite, inputs=reading.inputs(answers, models))
+    if isinstance(method, Bayes) and checkpoint is not None:
+        raise click.UsageError("--checkpoint belongs to --method mml; a sampler starts anew.")
+    if not isinstance(method, Bayes) and posterior is not None:
+        raise click.UsageError("--posterior belongs to --method bayes.")
     responses = reading.read(answers)
     chosen = models_of(models, model, responses)
-    resume = None
-    if checkpoint is not None and Path(checkpoint).exists():
-        resume = read_checkpoint(checkpoint)
-        terminal.tell_notes([f"Going on from {checkpoint}: {resume.n_cycles} cycles are done."])
+    checks = None
     try:
-        with terminal.progress_line("calibrating") as tell:
-            result = calibrate(
-                responses,
-                chosen,
-                method=method,
-                resume=resume,
-                progress=watcher(tell, checkpoint, method.tolerance),
-            )
+        if isinstance(method, Bayes):
+            result, checks = _sampled(responses, chosen, method, posterior)
+        else:
+            result = _estimated(responses, chosen, method, checkpoint)
     except NotConverged as error:
         if error.calibration is not None:
             write_calibration(error.calibration, f"{output}.partial")
@@ -84,6 +85,58 @@ def calibrate_command(
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     terminal.tell_notes(result.notes)
+    _show_calibration(result, checks, output, as_json)
+
+
+def _estimated(
+    responses: Responses, models: dict[str, ItemModel], method: MML, checkpoint: str | None
+) -> Calibration:
+    """Calibrate by EM, from a checkpoint if there is one."""
+    resume = None
+    if checkpoint is not None and Path(checkpoint).exists():
+        resume = read_checkpoint(checkpoint)
+        terminal.tell_notes([f"Going on from {checkpoint}: {resume.n_cycles} cycles are done."])
+    with terminal.progress_line("calibrating") as tell:
+        watch = watcher(tell, checkpoint, method.tolerance)
+        return calibrate(responses, models, method=method, resume=resume, progress=watch)
+
+
+def _sampled(
+    responses: Responses, models: dict[str, ItemModel], method: Bayes, path: str | None
+) -> tuple[Calibration, Checks]:
+    """Sample, keep all draws if asked, and refuse draws that fail their checks."""
+    with terminal.progress_line("sampling") as tell:
+        posterior = sample_posterior(
+            responses,
+            models,
+            priors=method.priors,
+            sampler=method.sampler,
+            seed=method.seed,
+            progress=counter(tell),
+        )
+    if path is not None:
+        write_posterior(posterior, path)
+    checks, result = posterior.checks(), posterior.calibration()
+    if checks.verdict == NOT_USABLE:
+        raise NotConverged(f"The posterior is not usable. {' '.join(checks.reasons)}", result)
+    return result, checks
+
+
+def _check_table(checks: Checks) -> pd.DataFrame:
+    """One row a check: what was found and what is asked for."""
+    rows = {
+        "largest R-hat": (checks.r_hat, f"at most {LARGEST_R_HAT}"),
+        "smallest bulk ESS": (checks.ess_bulk, f"at least {FEWEST_EFFECTIVE:.0f}"),
+        "smallest tail ESS": (checks.ess_tail, f"at least {FEWEST_EFFECTIVE:.0f}"),
+        "divergences": (float(checks.divergences), "none"),
+        "smallest E-BFMI": (checks.e_bfmi, f"at least {SMALLEST_E_BFMI}"),
+    }
+    return pd.DataFrame(rows, index=["found", "asked for"]).T.rename_axis("check")
+
+
+def _show_calibration(
+    result: Calibration, checks: Checks | None, output: str, as_json: bool
+) -> None:
     table = result.table()
     if as_json:
         terminal.show_json(
@@ -96,14 +149,18 @@ def calibrate_command(
                 "converged": result.converged,
                 "items": terminal.records(table),
                 "notes": list(result.notes),
+                **({} if checks is None else {"checks": asdict(checks)}),
             }
         )
         return
     terminal.show_table(
         terminal.main_columns(table), f"{result.assignment.name} calibration of {len(table)} items"
     )
+    if checks is not None and checks.usable:
+        terminal.show_table(_check_table(checks), f"Checks of the draws: {checks.verdict}")
+    how = "EM cycles" if checks is None else "draws, at the posterior means"
     terminal.say(
-        f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} EM cycles, "
+        f"log-likelihood {result.log_likelihood:.3f} after {result.n_cycles} {how}, "
         f"{result.n_persons:g} persons; written to {output}"
     )
 

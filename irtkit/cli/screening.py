@@ -12,10 +12,12 @@ from irtkit import terminal
 from irtkit.cli.group import cli, vacant
 from irtkit.errors import IrtkitError, NothingKept
 from irtkit.estimation import MML
+from irtkit.estimation.by_method import Method
 from irtkit.io import read_decisions, write_scale, write_table, write_tables
 from irtkit.io.files import check_target
+from irtkit.method_options import with_method
 from irtkit.models import MODELS, ItemModel
-from irtkit.options import JSON, OVERWRITE, Reading, with_answers, with_method
+from irtkit.options import JSON, OVERWRITE, Reading, with_answers
 from irtkit.responses import Responses
 from irtkit.scale import build_scale
 from irtkit.screening import (
@@ -62,7 +64,7 @@ def screen_command(
     answers: Sequence[str],
     reading: Reading,
     model: str,
-    method: MML,
+    method: Method,
     rules: str,
     decisions: str | None,
     keep: Sequence[str],
@@ -85,6 +87,8 @@ def screen_command(
     reading.check(len(answers))
     inputs = [*answers, *reading.inputs(decisions)]
     if checks is not None:
+        if not isinstance(method, MML):
+            raise click.UsageError("--checks repeats the screening often: use --method mml.")
         check_target(checks, overwrite=overwrite, folder=True)
     if each_gold or len(answers) > 1:
         if log is not None or name is not None or checks is not None:
@@ -107,6 +111,7 @@ def screen_command(
     if log is not None:
         write_table(result.log.set_index("step"), log)
     if checks is not None:
+        assert isinstance(method, MML)
         tables = _checked(responses, MODELS[model], rules, method, decided, half_samples, seed)
         tables["before_and_after"] = before_and_after(responses, result)
         write_tables(tables, checks, overwrite=overwrite)
@@ -129,7 +134,7 @@ def _screened(
     responses: Responses,
     model: ItemModel,
     rules: str,
-    method: MML,
+    method: Method,
     decided: Sequence[Decision],
     log: str | None,
 ) -> Screening:
@@ -248,7 +253,7 @@ def _screen_all(
     parts: Mapping[str, Responses],
     model: ItemModel,
     rules: str,
-    method: MML,
+    method: Method,
     decided: Sequence[Decision],
     output: str,
     overwrite: bool,

@@ -80,7 +80,7 @@ def score(
     calibration: Calibration,
     *,
     method: str = "eap",
-    item_draws: int = 0,
+    item_draws: int | FloatArray = 0,
     seed: int | np.random.Generator = 0,
 ) -> Scores:
     """Estimate the ability of each person from the answers, with the items held fixed.
@@ -96,10 +96,11 @@ def score(
         where the answers are the best or worst possible. "wle": weighted likelihood (Warm), finite
         for them. "eapsum": mean and SD of the posterior given the summed score alone, for
         complete answers.
-    item_draws : int
-        With "eap": draw the item parameters so often from their covariance and mix the
-        posteriors, so that standard errors and intervals include the items' uncertainty (blocks
-        of items are drawn independently).
+    item_draws : int, or array of shape (S, I, D)
+        With "eap": mix the posteriors over draws of the item parameters, so that standard errors
+        and intervals include the items' uncertainty. A number draws so often from the items'
+        covariance, each item apart; an array holds draws of all items of the calibration
+        together, such as `Posterior.item_draws`.
     seed : int or Generator
         For the draws.
 
@@ -110,12 +111,16 @@ def score(
     """
     if method not in METHODS:
         raise ModelError(f"Unknown scoring method '{method}'; there is {listing(METHODS, 9)}.")
-    if item_draws and method != "eap":
+    if np.any(item_draws) and method != "eap":
         raise ModelError("The items' uncertainty is included for method 'eap' only.")
     known, part = matched(responses, calibration)
+    if isinstance(item_draws, np.ndarray):
+        draws = _given(item_draws, calibration, part)
+    else:
+        draws = _drawn(part, item_draws, seed)
     with one_thread_a_core():
         if method == "eap":
-            result = _eap(known, [part.parameters, *_drawn(part, item_draws, seed)], part)
+            result = _eap(known, [part.parameters, *draws], part)
         elif method == "eapsum":
             result = _summed(known, part)
         else:
@@ -216,6 +221,20 @@ def _drawn(
         moved[impossible] = calibration.parameters[impossible]
         draws.append(moved)
     return draws
+
+
+def _given(draws: FloatArray, calibration: Calibration, part: Calibration) -> list[FloatArray]:
+    """Draws of all items, restricted to those of `part`."""
+    if draws.ndim != 3 or draws.shape[1:] != calibration.parameters.shape or not len(draws):
+        raise ModelError(
+            f"The draws of the items have shape {draws.shape}; the calibration's items and "
+            f"parameters ask for (draws, *{calibration.parameters.shape})."
+        )
+    place = {item: number for number, item in enumerate(calibration.items)}
+    own = draws[:, [place[item] for item in part.items], : part.parameters.shape[1]]
+    if not np.isfinite(own[:, part.assignment.used()]).all():
+        raise ModelError("Some draws of the item parameters are missing or not finite.")
+    return list(own)
 
 
 def _summed(responses: Responses, calibration: Calibration) -> FloatArray:

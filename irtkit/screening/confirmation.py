@@ -46,7 +46,7 @@ def confirm(
     Parameters
     ----------
     responses, model, rules, method, decisions
-        As for `screen`.
+        As for `screen`, by maximum likelihood only.
     seed : int or Generator
         Splits the persons.
     progress : callable, optional

@@ -51,7 +51,7 @@ def screening_controls(
         The answers that were screened. Those drawn from the model are drawn for the items that
         the screening of them keeps.
     model, rules, method
-        As for `screen`.
+        As for `screen`, by maximum likelihood only.
     n_draws : int
         Screenings of each kind.
     seed : int

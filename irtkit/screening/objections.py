@@ -13,7 +13,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from irtkit.estimation import MML, Calibration
+from irtkit.estimation import Calibration
+from irtkit.estimation.by_method import Method
 from irtkit.responses import Responses
 
 
@@ -65,7 +66,7 @@ class Observation(Protocol):
         """Whether it looks again after the last drop."""
         ...
 
-    def notes(self, responses: Responses, calibration: Calibration, method: MML) -> list[Flag]:
+    def notes(self, responses: Responses, calibration: Calibration, method: Method) -> list[Flag]:
         """Sentences with their statistics; `item` is empty where all items are meant."""
         ...
 

@@ -21,6 +21,7 @@ from irtkit.diagnostics.model_fit import model_fit
 from irtkit.diagnostics.multiplicity import adjust
 from irtkit.errors import ModelError, NotConverged
 from irtkit.estimation import MML, Calibration, calibrate
+from irtkit.estimation.by_method import Method
 from irtkit.estimation.calibration import matched
 from irtkit.models import ItemModel, ThreePL, TwoPL
 from irtkit.responses import Responses
@@ -38,7 +39,7 @@ class Eigenvalues:
     name: str = "eigenvalues"
     again: bool = True
 
-    def notes(self, responses: Responses, calibration: Calibration, method: MML) -> list[Flag]:
+    def notes(self, responses: Responses, calibration: Calibration, method: Method) -> list[Flag]:
         """One note; its statistic is the ratio of the first eigenvalue to the second."""
         try:
             known, _ = matched(responses, calibration)
@@ -70,11 +71,13 @@ class LowerAsymptotes:
     name: str = "lower_asymptote"
     again: bool = False  # a calibration an item
 
-    def notes(self, responses: Responses, calibration: Calibration, method: MML) -> list[Flag]:
+    def notes(self, responses: Responses, calibration: Calibration, method: Method) -> list[Flag]:
         """A note for each item that needs one, or one that says none does."""
         plain = all(isinstance(model, TwoPL) for model in calibration.assignment.models)
         if responses.n_items > MOST_ITEMS or not plain:
             return [Flag("", np.nan, f"Asymptotes are tested for up to {MOST_ITEMS} 2PL items.")]
+        if not isinstance(method, MML):
+            return [Flag("", np.nan, "Asymptotes are tested under maximum likelihood only.")]
         priors = replace(method.priors, lower=None)
         tolerance = max(method.tolerance, TOLERANCE)
         quick = replace(method, standard_errors=None, priors=priors, tolerance=tolerance)
@@ -129,7 +132,7 @@ class WholeModel:
     name: str = "m2"
     again: bool = True
 
-    def notes(self, responses: Responses, calibration: Calibration, method: MML) -> list[Flag]:
+    def notes(self, responses: Responses, calibration: Calibration, method: Method) -> list[Flag]:
         """One note."""
         known, part = matched(responses, calibration)
         statistic = "m2" if (part.assignment.n_categories == 2).all() else "c2"

@@ -86,7 +86,7 @@ def order_robustness(
     Parameters
     ----------
     responses, model, rules, method, decisions
-        As for `screen`.
+        As for `screen`, by maximum likelihood only.
     n_pairs : int
         Pairs of halves; each costs two screenings.
     seed : int or Generator

@@ -15,7 +15,8 @@ import pandas as pd
 
 from irtkit.diagnostics.item_fit import item_fit
 from irtkit.errors import ModelError, NothingKept, ResponseError, count, listing, nearest, shown
-from irtkit.estimation import MML, Calibration, calibrate
+from irtkit.estimation import MML, Calibration
+from irtkit.estimation.by_method import Method, calibrate_by, quick
 from irtkit.models import ItemModel
 from irtkit.responses import Responses
 from irtkit.scoring import reliability
@@ -98,7 +99,7 @@ def screen(
     model: ItemModel,
     rules: Sequence[Rule | Observation],
     *,
-    method: MML | None = None,
+    method: Method | None = None,
     decisions: Sequence[Decision] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Screening:
@@ -111,7 +112,8 @@ def screen(
     rules : sequence of Rule or Observation
         For example `preset("lalor2016")`. Ties within a rule are broken as it says, and at last
         by the order of the items.
-    method : MML, optional
+    method : MML or Bayes, optional
+        `Bayes` samples anew after each drop: seconds to minutes each.
     decisions : sequence of Decision
         Items that an analyst keeps whatever the rules say, or drops before they are asked.
     progress : callable, optional
@@ -154,7 +156,7 @@ class _Run:
         self,
         responses: Responses,
         model: ItemModel,
-        method: MML,
+        method: Method,
         progress: Callable[[str], None] | None,
     ) -> None:
         self.responses = responses
@@ -169,11 +171,12 @@ class _Run:
 
     def calibrate(self, *, final: bool = False) -> Calibration:
         """Calibrate the items left, unless nothing has changed; standard errors at the end."""
-        if self.calibration is not None and not final:
+        sampled = not isinstance(self.method, MML)
+        if self.calibration is not None and (sampled or not final):
             return self.calibration
-        method = self.method if final else replace(self.method, standard_errors=None)
+        method = self.method if final else quick(self.method)
         try:
-            self.calibration = calibrate(self.responses, self.model, method=method)
+            self.calibration = calibrate_by(self.responses, self.model, method)
         except ModelError as error:
             if not self.rows:
                 raise

@@ -1,0 +1,1 @@
+"""Tests of the Bayesian engine; they need PyMC."""
