@@ -4,8 +4,9 @@ Maximum likelihood, EM with small-sample priors and the full posterior score the
 persons. Reported are how many slopes a method could not estimate (they ran to the bound, or have
 the wrong sign), how often 95% intervals of theta cover the truth, their width, and the error.
 Abilities come from the standard normal distribution that all three assume; with ``--skewed`` from
-an exponential one with the same mean and SD, which none of them knows. ``--data FOLDER`` adds real
-matrices: language models that answered questions.
+an exponential one with the same mean and SD, which none of them knows. ``--models FOLDER`` adds
+real matrices: language models that answered questions. ``--crowd FOLDER`` takes the crowd of 2016
+(group 5, contradiction), calibrates every twentieth worker, and compares with all of them.
 
 Truth: discriminations lognormal(0, 0.3), difficulties N(0, 1), fixed seeds.
 """
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from irtkit.arrays import FloatArray
+from irtkit.coding import Coding
 from irtkit.errors import NotConverged
 from irtkit.estimation import MML, Priors, calibrate
 from irtkit.estimation.bayes import NUTS, sample_posterior
@@ -135,19 +137,60 @@ def real(folder: Path) -> dict[str, Responses]:
     return found
 
 
+def crowd(folder: Path) -> pd.DataFrame:
+    """How far each method is, from one worker in twenty, from what all of them say."""
+    labels = {"e": "entailment", "n": "neutral", "c": "contradiction"}
+    answers_of = read_responses(
+        folder / "irt_file_5.csv",
+        key=folder / "group_5.txt",
+        coding=Coding(label_map=labels, missing_as_wrong=True),
+    )
+    every = answers_of.select_items(answers_of.items_with_gold("contradiction"))
+    few = every.select_persons(np.arange(every.n_persons) % 20 == 0)
+    whole = calibrate(every, TwoPL()).table()
+    drawn = sample_posterior(few, TwoPL(), seed=1).table()
+    methods = {
+        "maximum likelihood": calibrate(few, TwoPL()).table(),
+        "EM, small-sample priors": calibrate(
+            few, TwoPL(), method=MML(priors=Priors.small_sample())
+        ).table(),
+        "posterior": pd.DataFrame(
+            {name: drawn.loc[name]["mean"] for name in ("discrimination", "difficulty")}
+        ).assign(state="ok"),
+    }
+    rows = []
+    for name, table in methods.items():
+        sound = (table["state"] == "ok") & (table["discrimination"] > 0)
+        ratio = np.log(table["discrimination"][sound] / whole["discrimination"][sound])
+        off = (table["difficulty"] - whole["difficulty"])[sound]
+        rows.append(
+            {
+                "method": name,
+                "items without sound parameters": int((~sound).sum()),
+                "rms log-ratio of discrimination": float(np.sqrt((ratio**2).mean())),
+                "rms difference of difficulty": float(np.sqrt((off**2).mean())),
+                "median difference of difficulty": float(off.abs().median()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("method")
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.few_persons")
     parser.add_argument("--simulations", type=int, default=20)
     parser.add_argument("--skewed", action="store_true")
-    parser.add_argument("--data", type=Path, help="folder of the matrices of language models")
+    parser.add_argument("--models", type=Path, help="folder of matrices of language models")
+    parser.add_argument("--crowd", type=Path, help="folder of the crowd answers of 2016")
     given = parser.parse_args()
-    for n_persons in SIZES:
+    for n_persons in SIZES if given.simulations else ():
         table = simulated(n_persons, given.simulations, given.skewed)
         print(f"\n{n_persons} x {N_ITEMS}, {given.simulations} simulations")
         print(table.round(3).to_string(), flush=True)
-    if given.data is not None:
-        for name, responses in real(given.data).items():
+    if given.crowd is not None:
+        print(f"\none worker in twenty\n{crowd(given.crowd).round(3).T.to_string()}", flush=True)
+    if given.models is not None:
+        for name, responses in real(given.models).items():
             rows = [row(responses, 0, method, None) for method in METHODS]
             print(f"\n{name}\n{_mean(rows).round(3).to_string()}", flush=True)
 

@@ -93,8 +93,13 @@ def shown(value: object) -> str:
     """Show one value: strings quoted and escaped where they would not print, cut at 60."""
     if not isinstance(value, str):
         return str(value)
-    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    printable = visible(value).replace("\n", "\\n")
     return f"'{printable[:57]}...'" if len(printable) > 60 else f"'{printable}'"
+
+
+def visible(text: str) -> str:
+    """Escape what does not print, such as marks that turn text around; line ends stay."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def nearest(word: str, known: Collection[str]) -> str:

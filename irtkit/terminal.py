@@ -21,6 +21,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
+from irtkit.errors import visible
+
 MOST_ROWS = 40
 WIDE = 6  # columns beyond which long ids are cut rather than folded
 PIPE_WIDTH = 160  # columns, where the output is no terminal
@@ -116,11 +118,6 @@ def cell(value: Any) -> str:
             return "-"
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
     return visible(str(value)).replace("\n", "\\n")
-
-
-def visible(text: str) -> str:
-    """Escape what does not print, such as the commands of a terminal; line ends stay."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def show_json(document: dict[str, Any]) -> None:

@@ -156,8 +156,8 @@ def test_simulated_answers_are_read_back_from_every_kind_of_table(tmp_path, draw
 
 
 COMMANDS = [
-    *("calibrate", "demo", "diagnose", "export", "link", "plan"),
-    *("score", "screen", "simulate"),
+    *("calibrate", "compare", "demo", "diagnose", "export", "leaderboard", "link", "plan"),
+    *("read", "score", "screen", "simulate"),
 ]
 
 

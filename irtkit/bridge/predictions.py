@@ -1,45 +1,67 @@
-"""A model's outputs -> `Responses`, ready for `scale_score`.
+"""A model's outputs, in whatever form -> `Responses`, ready for `scale_score`.
 
-A prediction file names items and, for each, a label, a grade (0/1), or one probability a label.
-Labels are graded later, by the scale's key. One small function a form; readers of evaluation
-logs will stand beside them.
+This is the one door: it finds the format and calls the reader, of tables in `logs/tables.py`, of
+evaluation logs in `logs/reading.py`, of arrays in `logs/hugging_face.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from irtkit.coding import Coding, Column
-from irtkit.errors import PredictionError, ResponseError, count, listing, shown
-from irtkit.io import TextFormat, read_columns
-from irtkit.layout import Long
+from irtkit.bridge.logs.detection import TITLES, found_format
+from irtkit.bridge.logs.helm import STATISTICS
+from irtkit.bridge.logs.hugging_face import read_arrays
+from irtkit.bridge.logs.options import LogOptions
+from irtkit.bridge.logs.reading import READERS, read_logs
+from irtkit.bridge.logs.tables import most_probable, read_table_of_predictions
+from irtkit.coding import Coding
+from irtkit.errors import PredictionError, listing
+from irtkit.io import TextFormat
 from irtkit.responses import Responses
 
-SUM_TOLERANCE = 1e-3
-RESERVED = ("item", "model", "label", "correct")
+if TYPE_CHECKING:
+    from irtkit.bridge.classifiers import Classifier
+
+__all__ = ["Source", "classify", "most_probable", "predictions_of", "read_predictions"]
+
+
+class Source(NamedTuple):
+    """Where predictions came from, what was found there, and the predictions."""
+
+    name: str
+    found: str
+    responses: Responses
 
 
 def read_predictions(
-    path: str | Path, *, coding: Coding | None = None, text: TextFormat | None = None
+    path: str | Path,
+    *,
+    coding: Coding | None = None,
+    text: TextFormat | None = None,
+    options: LogOptions | None = None,
 ) -> Responses:
     """Read what one or several models answered.
 
     Parameters
     ----------
     path : path
-        CSV, TSV, Parquet or JSONL with a column `item` and one of: `label` (raw label); `correct`
-        (0 or 1); one column of probabilities per label, summing to one (in JSONL also an object
+        An evaluation log, or a folder of them, as `read_logs` reads them; or CSV, TSV, Parquet
+        or JSONL with a column `item` and one of: `label` (raw label); `correct` (0 or 1); one
+        column of probabilities per label, summing to one (in JSONL also an object
         `probabilities`). A column `model` tells several models apart; else the file's name is the
-        model's.
+        model's. A wide table has a row a model, its first column named `model` or `person`; a
+        long one the columns person, item and answer. Arrays (``.npz``) hold logits, item ids and
+        labels.
     coding : Coding, optional
-        Label map, words for missing answers, and the like.
+        For tables: label map, words for missing answers, and the like.
     text : TextFormat, optional
-        Separator and encoding.
+        For tables: separator and encoding.
+    options : LogOptions, optional
+        For logs: which score counts, and how.
 
     Returns
     -------
@@ -49,113 +71,88 @@ def read_predictions(
 
     Raises
     ------
+    FileError
+        If the file cannot be read.
     PredictionError
         If the form is not one of these, or probabilities are not probabilities.
     """
-    try:
-        columns = {column.name: column for column in read_columns(path, text=text)}
-    except ResponseError as error:
-        raise PredictionError(str(error)) from error
-    name = Path(Path(path).name.removesuffix(".gz")).stem
-    try:
-        return predictions(list(columns.values()), name, coding or Coding())
-    except (PredictionError, ResponseError) as error:
-        raise PredictionError(f"{path}: {error}") from error
+    (source,) = predictions_of([path], coding=coding, text=text, options=options)
+    return source.responses
 
 
-def predictions(columns: Sequence[Column], name: str, coding: Coding) -> Responses:
-    """Make predictions from the columns of a table; see `read_predictions`."""
-    known = {column.name: column for column in columns}
-    if "item" not in known:
-        raise PredictionError(
-            f"There is no column item; the columns are {listing(known, 12)}. Predictions are "
-            "matched by item id, never by their order."
-        )
-    item = known["item"]
-    model = known.get("model", Column("model", np.zeros(len(item.index), np.int32), (name,)))
-    forms = [form for form in ("label", "correct") if form in known]
-    if len(forms) == 2:
-        raise PredictionError("There are columns label and correct; keep the one to score.")
-    notes: tuple[str, ...] = ()
-    if forms == ["correct"]:
-        answer = known["correct"]
-    elif forms == ["label"]:
-        answer = known["label"]
-    else:
-        answer, notes = _most_probable(known, coding)
-    parts = [replace(model, name="model"), item, replace(answer, name="answer")]
-    if forms != ["correct"]:
-        coding = replace(coding, nominal=True)
-    made = Responses.from_columns(parts, layout=Long(person="model"), coding=coding)
-    return replace(made, notes=(*_without_shape_note(made), *notes))
+def classify(classifier: Classifier, texts: pd.DataFrame, *, name: str) -> Responses:
+    """Let a classifier answer items: its most probable label of each.
 
+    Parameters
+    ----------
+    classifier : Classifier
+    texts : DataFrame
+        Columns item, text and, for pairs, text_pair.
+    name : str
+        The model's.
 
-def _without_shape_note(made: Responses) -> tuple[str, ...]:
-    return tuple(note for note in made.notes if not note.startswith("Fewer persons"))
+    Returns
+    -------
+    Responses
+        One row of raw labels, which a scale's key grades.
 
-
-def _most_probable(known: dict[str, Column], coding: Coding) -> tuple[Column, tuple[str, ...]]:
-    """Choose the label with the largest probability of each row.
-
-    Where the label map makes one label of several, their probabilities add up.
+    Raises
+    ------
+    PredictionError
+        If there is no column item, or the classifier gives no probabilities.
     """
-    names = {name: _mapped(name, coding) for name in known if name not in RESERVED}
-    labels = sorted(set(names.values()))
-    if len(names) < 2:
+    if "item" not in texts.columns:
         raise PredictionError(
-            f"The columns are {listing(known, 12)}. Give item with label, or with correct (0/1), "
-            "or with one column of probabilities per label."
+            f"The texts have no column item; their columns are {listing(texts.columns, 12)}. "
+            "Answers are matched by item id, never by their order."
         )
-    table = np.stack([_numbers(known[name]) for name in names], axis=1)  # (n, columns)
-    empty = np.isnan(table).all(axis=1)
-    _check_probabilities(table, empty, known["item"])
-    same = np.array([[names[name] == label for label in labels] for name in names])
-    table = table @ same  # (n, L)
-    top = table.max(axis=1, where=~np.isnan(table), initial=-1.0)
-    ties = int(((table == top[:, None]).sum(axis=1) > 1)[~empty].sum())
-    choice = np.where(empty, -1, np.nan_to_num(table, nan=-1.0).argmax(axis=1)).astype(np.int32)
-    notes: tuple[str, ...] = ()
-    if ties:
-        notes = (
-            f"{count(ties, 'row')} with equal largest probabilities: the first label counts.",
-        )
-    return Column("answer", choice, tuple(labels)), notes
+    items = [str(item) for item in texts["item"]]
+    found = classifier.probabilities(texts)
+    return most_probable(found, items, list(classifier.labels), name=name)
 
 
-def _mapped(name: str, coding: Coding) -> str:
-    label = coding.label_map.get(name, name)
-    return label.strip().lower() if coding.normalise_labels else label
+def predictions_of(
+    paths: Sequence[str | Path],
+    *,
+    coding: Coding | None = None,
+    text: TextFormat | None = None,
+    options: LogOptions | None = None,
+) -> list[Source]:
+    """Read several sources of predictions, the logs among them together.
+
+    Parameters
+    ----------
+    paths, coding, text, options
+        As for `read_predictions`.
+
+    Returns
+    -------
+    list of Source
+        Tables first; all logs are one source, since a model's answers may be spread over several.
+
+    Raises
+    ------
+    FileError
+        If a file cannot be read.
+    PredictionError
+        If a form is not known, or probabilities are not probabilities.
+    """
+    kinds = [(Path(path), _kind(Path(path))) for path in paths]
+    found: list[Source] = []
+    logs = [path for path, kind in kinds if kind in ("folder", *READERS)]
+    for path, kind in kinds:
+        if kind == "arrays":
+            found.append(Source(str(path), TITLES[kind], read_arrays(path)))
+        elif kind == "table":
+            table = read_table_of_predictions(path, coding=coding, text=text)
+            found.append(Source(str(path), TITLES[kind], table))
+    if logs:
+        name = str(logs[0]) if len(logs) == 1 else f"{len(logs)} logs"
+        found.append(Source(name, "evaluation logs", read_logs(logs, options=options)))
+    return found
 
 
-def _numbers(column: Column) -> np.ndarray:
-    values = pd.to_numeric(pd.Series(column.values, dtype=object), errors="coerce").to_numpy(float)
-    blank = [value is None or str(value).strip() == "" for value in column.values]
-    for value, number, none in zip(column.values, values, blank, strict=True):
-        if np.isnan(number) and not none:
-            raise PredictionError(
-                f"The column {shown(column.name)} holds {shown(value)}, which is no probability. "
-                "Beside item, model, label and correct all columns are probabilities of labels."
-            )
-    return np.append(values, np.nan)[column.index]  # (n,)
-
-
-def _check_probabilities(table: np.ndarray, empty: np.ndarray, item: Column) -> None:
-    some = table[~empty]
-    rows = np.flatnonzero(~empty)
-
-    def named(bad: np.ndarray) -> str:
-        return listing([item.values[item.index[row]] for row in rows[bad]])
-
-    outside = ~((some >= 0) & (some <= 1)).all(axis=1)
-    if outside.any():
-        logits = " They look like logits: apply the softmax first." if outside.mean() > 0.2 else ""
-        raise PredictionError(
-            f"{count(int(outside.sum()), 'row')} with a value that is missing or not between 0 "
-            f"and 1, items {named(outside)}; probabilities must be.{logits}"
-        )
-    off = np.abs(some.sum(axis=1) - 1.0) > SUM_TOLERANCE
-    if off.any():
-        raise PredictionError(
-            f"The probabilities of {count(int(off.sum()), 'row')} do not sum to 1, for example "
-            f"{some[off][0].sum():.4g}, items {named(off)}. Normalise them, or give all labels."
-        )
+def _kind(path: Path) -> str:
+    """Name the format of a source; a folder of several logs is one too."""
+    run = path.is_dir() and not (path / STATISTICS).is_file()
+    return "folder" if run else found_format(path)

@@ -16,11 +16,21 @@ from collections.abc import Sequence
 import click
 
 from irtkit import terminal
-from irtkit.cli import diagnostics, estimation, scales, screening
+from irtkit.cli import diagnostics, estimation, leaderboard, logs, scales, screening
 from irtkit.cli.group import cli
 from irtkit.errors import FileError, IrtkitError, NotConverged
 
-__all__ = ["cli", "diagnostics", "estimation", "main", "run", "scales", "screening"]
+__all__ = [
+    "cli",
+    "diagnostics",
+    "estimation",
+    "leaderboard",
+    "logs",
+    "main",
+    "run",
+    "scales",
+    "screening",
+]
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -9,9 +9,18 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.bridge.finetuning import FORMATS, TARGETS, finetuning_set, write_finetuning_set
-from irtkit.bridge.predictions import read_predictions
+from irtkit.bridge.finetuning import TARGETS, Soft, finetuning_set, items_of, snli_texts
+from irtkit.bridge.finetuning_files import FORMATS, write_finetuning_set
+from irtkit.bridge.logs.options import LogOptions
+from irtkit.bridge.predictions import predictions_of
+from irtkit.bridge.selection import (
+    ORDERS,
+    balanced_examples,
+    first_examples,
+    ordered_examples,
+)
 from irtkit.cli.group import cli, vacant
+from irtkit.cli.log_options import with_log_options
 from irtkit.coding import Coding
 from irtkit.demo import run_demo
 from irtkit.errors import ResponseError
@@ -37,6 +46,7 @@ from irtkit.scale import scale_score
 @click.argument("scale")
 @click.argument("predictions", nargs=-1, required=True)
 @with_options([*LABEL_OPTIONS, *TEXT_OPTIONS])
+@with_log_options
 @click.option(
     "--item-draws",
     type=click.IntRange(0),
@@ -54,37 +64,40 @@ def score_command(
     sep: str | None,
     decimal: str,
     encoding: str,
+    log_options: LogOptions,
     item_draws: int,
     output: str | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Place models on SCALE by their PREDICTIONS (CSV or JSONL, one file a model).
+    """Place models on SCALE by their PREDICTIONS: tables, evaluation logs or folders of logs.
 
-    A file holds item and label, or item and correct (0/1), or item and one probability a label;
-    a column model tells several models in one file apart.
+    A table (CSV, Parquet, JSONL) holds item and label, or item and correct (0/1), or item and one
+    probability a label; a column model tells several models in one file apart. A wide table has a
+    row a model, its first column named model or person. Logs are those that `irtkit read` takes;
+    the logs of one model count together.
     """
     vacant(output, overwrite=overwrite, inputs=[scale, *predictions], tables=[output])
     known = read_scale(scale)
     coding = Coding(label_map=pairs("--label-map", label_map), normalise_labels=normalise_labels)
     text = TextFormat(sep, decimal, encoding)
+    made = predictions_of(predictions, coding=coding, text=text, options=log_options)
     tables, notes = [], []
-    for path in predictions:
-        made = read_predictions(path, coding=coding, text=text)
-        result = scale_score(made, known, item_draws=item_draws)
+    for source in made:
+        result = scale_score(source.responses, known, item_draws=item_draws)
         tables.append(result.table())
-        notes += [f"{path}: {note}" for note in (*made.notes, *result.notes)]
+        notes += [f"{source.name}: {note}" for note in (*source.responses.notes, *result.notes)]
     table = pd.concat(tables)
     if table.index.has_duplicates:
         twice = table.index[table.index.duplicated()][0]
         raise ResponseError(f"Two predictions are named '{twice}'. Name the models apart.")
     if output is not None:
         write_table(table, output)
-    terminal.tell_notes(notes)
+    found = {source.name: source.found for source in made}
+    terminal.tell_notes([*(f"{name}: {what}." for name, what in found.items()), *notes])
     if as_json:
-        terminal.show_json(
-            {"scale": known.name, "scores": terminal.records(table), "notes": notes}
-        )
+        scores = terminal.records(table)
+        terminal.show_json({"scale": known.name, "scores": scores, "notes": notes, "found": found})
         return
     shown = table.drop(columns="percentile_empirical_se")
     terminal.show_table(shown, f"Abilities on '{known.name}', {len(known.items)} items")
@@ -93,28 +106,85 @@ def score_command(
 
 
 @cli.command("export", short_help="Write a fine-tuning set.")
-@click.argument("scale")
-@click.option("--texts", required=True, type=click.Path(), help="Table of item,text[,text_pair].")
+@click.argument("scales", nargs=-1, required=True, metavar="SCALE...")
+@click.option("--texts", type=click.Path(), help="Table of item,text[,text_pair].")
+@click.option(
+    "--snli",
+    multiple=True,
+    type=click.Path(),
+    help="JSONL file of SNLI, whose pair ids the items are, instead of --texts; repeatable.",
+)
+@click.option(
+    "--held-out",
+    multiple=True,
+    type=click.Path(),
+    help="Scale to measure on later: an item of it in the set is refused. Repeatable.",
+)
 @click.option("--target", type=click.Choice(TARGETS), default="gold", show_default=True)
+@click.option(
+    "--smoothing",
+    type=click.FloatRange(0.0),
+    default=1.0,
+    show_default=True,
+    help="Target soft: answers added to each label.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0.0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Target soft: above one flattens the shares.",
+)
+@click.option("--balanced", is_flag=True, help="As many examples of each gold label.")
+@click.option("--by", type=click.Choice(ORDERS), help="Order the examples, smallest first.")
+@click.option("--descending", is_flag=True, help="With --by: largest first.")
+@click.option("--theta", type=float, default=0.0, help="With --by information: the ability.")
+@click.option("--first", type=click.IntRange(1), help="Only so many, after the ordering.")
+@click.option("--seed", type=int, default=0, help="Of the draws of --balanced.")
 @click.option("--format", "data_format", type=click.Choice(FORMATS), default="parquet")
 @click.option("-o", "--output", required=True, help="Folder, or a file ending in .jsonl.")
 @OVERWRITE
 @JSON
 def export_command(
-    scale: str,
-    texts: str,
+    scales: Sequence[str],
+    texts: str | None,
+    snli: Sequence[str],
+    held_out: Sequence[str],
     target: str,
+    smoothing: float,
+    temperature: float,
+    balanced: bool,
+    by: str | None,
+    descending: bool,
+    theta: float,
+    first: int | None,
+    seed: int,
     data_format: str,
     output: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Export the items of SCALE with their texts as a fine-tuning set."""
+    """Export the items of one SCALE, or several, with their texts as a fine-tuning set."""
+    if (texts is None) == (not snli):
+        raise click.UsageError("Say either --texts or --snli: where the texts of the items are.")
     if Path(output).suffix == ".jsonl":
-        vacant(output, overwrite=overwrite, inputs=[scale, texts])
+        vacant(output, overwrite=overwrite, inputs=[*scales, texts, *snli, *held_out])
     else:
         check_target(output, overwrite=overwrite, folder=True)
-    examples = finetuning_set(read_scale(scale), read_table(texts), target=target)
+    known, held = [read_scale(path) for path in scales], [read_scale(path) for path in held_out]
+    examples = finetuning_set(
+        known,
+        snli_texts(snli, items_of([*known, *held])) if texts is None else read_table(texts),
+        target=target,
+        soft=Soft(smoothing, temperature),
+        held_out=held,
+    )
+    if balanced:
+        examples = balanced_examples(examples, seed=seed)
+    if by is not None:
+        examples = ordered_examples(examples, by, descending=descending, scales=known, theta=theta)
+    if first is not None:
+        examples = first_examples(examples, first)
     write_finetuning_set(examples, output, data_format=data_format, overwrite=overwrite)
     if as_json:
         terminal.show_json({"output": output, "n_examples": len(examples.rows), "target": target})

@@ -62,19 +62,19 @@ def read_bytes(path: str | Path, *, most: int = MOST_DECOMPRESSED) -> bytes:
         while it is read.
     """
     path = Path(path)
-    before = _regular(path)
+    before = regular_file(path)
     _check_memory(path, before.st_size)
     try:
         content = path.read_bytes()
         after = path.stat()
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise FileError(f"{path} cannot be read: {reason_of(error)}.") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise FileError(f"{path} changed while it was read. Wait until it is complete.")
     return _decompressed(path, content, most) if content.startswith(GZIP) else content
 
 
-def _regular(path: Path) -> os.stat_result:
+def regular_file(path: Path) -> os.stat_result:
     """Stat a file, refusing what would hang or is not there."""
     try:
         found = path.stat()
@@ -82,7 +82,7 @@ def _regular(path: Path) -> os.stat_result:
         what = "is a link to nothing" if path.is_symlink() else "does not exist"
         raise FileError(f"{path} {what}. Check the name.") from error
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise FileError(f"{path} cannot be read: {reason_of(error)}.") from error
     if not stat.S_ISREG(found.st_mode):
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
         raise FileError(f"{path} is {what}, not a file. Name a file.")
@@ -143,7 +143,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """
     given, path = path, Path(os.path.realpath(path))
     if os.path.exists(given):
-        _regular(Path(given))
+        regular_file(Path(given))
     handle = -1
     temporary = ""
     try:
@@ -160,7 +160,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         temporary = ""
         _sync_folder(path.parent)
     except OSError as error:
-        raise FileError(f"{given} cannot be written: {_reason(error)}.") from error
+        raise FileError(f"{given} cannot be written: {reason_of(error)}.") from error
     finally:
         if handle >= 0:
             os.close(handle)
@@ -194,7 +194,7 @@ def check_target(path: str | Path, *, overwrite: bool = False, folder: bool = Fa
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{path} cannot be written: {_reason(error)}.") from error
+        raise FileError(f"{path} cannot be written: {reason_of(error)}.") from error
     if exists and is_folder != folder:
         what = "a folder, not a file" if is_folder else "a file, not a folder"
         raise FileError(f"{path} is {what}. Choose another name.")
@@ -244,7 +244,7 @@ def write_folder_atomically(
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{folder} cannot be written: {_reason(error)}.") from error
+        raise FileError(f"{folder} cannot be written: {reason_of(error)}.") from error
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -285,5 +285,5 @@ def _umask() -> int:
     return mask
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     return error.strerror or str(error)

@@ -117,7 +117,7 @@ def score(
     if isinstance(item_draws, np.ndarray):
         draws = _given(item_draws, calibration, part)
     else:
-        draws = _drawn(part, item_draws, seed)
+        draws = drawn_parameters(part, item_draws, seed)
     with one_thread_a_core():
         if method == "eap":
             result = _eap(known, [part.parameters, *draws], part)
@@ -192,7 +192,7 @@ def quantiles(density: FloatArray, theta: FloatArray, shares: Sequence[float]) -
     return ends
 
 
-def _drawn(
+def drawn_parameters(
     calibration: Calibration, n_draws: int, seed: int | np.random.Generator
 ) -> list[FloatArray]:
     """Item parameters drawn from the normal distribution around the estimates."""

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytest.importorskip("pymc")
+pytest.importorskip("nutpie")
+
 from irtkit.cli import run
 from irtkit.errors import ModelError, NotConverged
 from irtkit.estimation import MML, Priors

@@ -9,7 +9,7 @@ pytest.importorskip("pymc")
 pytest.importorskip("nutpie")
 
 from irtkit.errors import ModelError
-from irtkit.estimation.bayes import compare, loo, sample_posterior, waic
+from irtkit.estimation.bayes import compare_posteriors, loo, sample_posterior, waic
 from irtkit.models import Rasch, TwoPL
 from irtkit.simulate import simulate
 from tests.bayes.posteriors import QUICK, given, small, well_mixed
@@ -55,7 +55,7 @@ def test_the_better_model_comes_first():
     responses = replace(slopes.responses, codes=codes)
     free, equal = (sample_posterior(responses, m, sampler=QUICK) for m in (TwoPL(), Rasch()))
     for method in ("loo", "waic"):
-        table = compare({"rasch": equal, "2pl": free}, method=method)
+        table = compare_posteriors({"rasch": equal, "2pl": free}, method=method)
         assert list(table.index) == ["2pl", "rasch"]
         assert table.loc["2pl", "difference"] == 0.0
         row = table.loc["rasch"]
@@ -72,8 +72,8 @@ def test_weights_count_as_persons():
 
 def test_models_of_other_answers_are_not_compared():
     with pytest.raises(ModelError, match="other answers"):
-        compare({"a": small()[1], "b": given(well_mixed(2, 20))})
+        compare_posteriors({"a": small()[1], "b": given(well_mixed(2, 20))})
     with pytest.raises(ModelError, match="Unknown method"):
-        compare({"a": small()[1]}, method="aic")
+        compare_posteriors({"a": small()[1]}, method="aic")
     with pytest.raises(ModelError, match="nothing to compare"):
-        compare({})
+        compare_posteriors({})

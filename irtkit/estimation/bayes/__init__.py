@@ -5,7 +5,7 @@ when something is sampled or judged, not before.
 """
 
 from irtkit.estimation.bayes.checks import Checks
-from irtkit.estimation.bayes.comparison import PredictiveAccuracy, compare, loo, waic
+from irtkit.estimation.bayes.comparison import PredictiveAccuracy, compare_posteriors, loo, waic
 from irtkit.estimation.bayes.files import read_posterior, write_posterior
 from irtkit.estimation.bayes.method import NUTS, Bayes, Pathfinder
 from irtkit.estimation.bayes.posterior import Posterior, Sampling
@@ -25,7 +25,7 @@ __all__ = [
     "PriorDraws",
     "Sampling",
     "SignedPriors",
-    "compare",
+    "compare_posteriors",
     "loo",
     "prior_draws",
     "read_posterior",

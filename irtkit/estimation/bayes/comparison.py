@@ -140,7 +140,7 @@ def _standard_error(values: FloatArray, weights: FloatArray) -> float:
     return float(np.sqrt(total * (weights @ (values - mean) ** 2) / max(total - 1.0, 1.0)))
 
 
-def compare(
+def compare_posteriors(
     posteriors: Mapping[str, Posterior], *, method: str = "loo", n_draws: int = DRAWS
 ) -> pd.DataFrame:
     """Rank models of the same answers by their predictive accuracy.

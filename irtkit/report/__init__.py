@@ -1,0 +1,1 @@
+"""Results -> self-contained HTML pages. Nothing is computed here, and nothing is fetched."""
