@@ -32,6 +32,7 @@ from irtkit.diagnostics.model_fit import model_fit
 from irtkit.diagnostics.multiplicity import adjust
 from irtkit.diagnostics.person_fit import person_fit
 from irtkit.diagnostics.predictive import predictive_items, predictive_pairs, predictive_scores
+from irtkit.diagnostics.score_curves import score_curves
 from irtkit.errors import (
     FileError,
     IrtkitError,
@@ -292,6 +293,7 @@ __all__ = [
     "sample_posterior",
     "scale_score",
     "score",
+    "score_curves",
     "screen",
     "screen_field",
     "screening_controls",

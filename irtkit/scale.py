@@ -128,11 +128,14 @@ class ScaleScores:
 
     def table(self) -> pd.DataFrame:
         """Return one row a model or person, in the columns of the scores file."""
-        scores = self.scores.table()[["theta", "standard_error"]]
-        table = pd.concat([scores, self.percentiles.table(self.scores.persons)], axis=1)
+        scores = self.scores.table()
+        places = self.percentiles.table(self.scores.persons)
+        table = pd.concat([scores[["theta", "standard_error"]], places], axis=1)
         table["n_answered"] = self.scores.n_answered
         table["at_ceiling"], table["at_floor"] = self.at_ceiling, self.at_floor
+        table["theta_low"], table["theta_high"] = scores["theta_low"], scores["theta_high"]
         last = ["n_answered", "at_ceiling", "at_floor", "percentile_empirical_se"]
+        last += ["theta_low", "theta_high"]
         return table[[*(c for c in table.columns if c not in last), *last]]
 
 

@@ -100,7 +100,8 @@ def test_whole_chain_from_simulation_to_finetuning(tmp_path, crowd, reads):
     model = tmp_path / "model.csv"
     model.write_text("item,correct\n" + "".join(f"{item},1\n" for item in kept))
     code, out, err = reads("score", scale, model, "-o", tmp_path / "scores.csv")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err == f"note: {model}: a table of predictions.\n"
     assert "At the ceiling" in out
     (row,) = pd.read_csv(tmp_path / "scores.csv").to_dict("records")
     assert row["person"] == "model"
@@ -156,8 +157,8 @@ def test_simulated_answers_are_read_back_from_every_kind_of_table(tmp_path, draw
 
 
 COMMANDS = [
-    *("calibrate", "compare", "demo", "diagnose", "export", "leaderboard", "link", "plan"),
-    *("read", "score", "screen", "simulate"),
+    *("calibrate", "compare", "crowd", "demo", "diagnose", "export", "leaderboard", "link"),
+    *("plan", "plot", "read", "score", "screen", "simulate"),
 ]
 
 
@@ -174,7 +175,7 @@ def test_help_of_every_command_names_its_output(name, reads):
     code, out, err = reads(name, "-h")
     assert (code, err) == (0, "")
     assert out.startswith(f"Usage: irtkit {name} ")
-    assert "-o, --output" in out or name == "plan"  # which writes nothing
+    assert "-o, --output" in out or name in ("plan", "plot")  # writes nothing; has commands
 
 
 def test_version_is_shown(reads):

@@ -16,17 +16,19 @@ from collections.abc import Sequence
 import click
 
 from irtkit import terminal
-from irtkit.cli import diagnostics, estimation, leaderboard, logs, scales, screening
+from irtkit.cli import crowd, diagnostics, estimation, leaderboard, logs, plot, scales, screening
 from irtkit.cli.group import cli
 from irtkit.errors import FileError, IrtkitError, NotConverged
 
 __all__ = [
     "cli",
+    "crowd",
     "diagnostics",
     "estimation",
     "leaderboard",
     "logs",
     "main",
+    "plot",
     "run",
     "scales",
     "screening",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from irtkit import terminal
 from irtkit.bridge.finetuning import TARGETS, Soft, finetuning_set, items_of, snli_texts
-from irtkit.bridge.finetuning_files import FORMATS, write_finetuning_set
+from irtkit.bridge.finetuning_files import FORMATS, is_one_file, write_finetuning_set
 from irtkit.bridge.logs.options import LogOptions
 from irtkit.bridge.predictions import predictions_of
 from irtkit.bridge.selection import (
@@ -99,7 +99,7 @@ def score_command(
         scores = terminal.records(table)
         terminal.show_json({"scale": known.name, "scores": scores, "notes": notes, "found": found})
         return
-    shown = table.drop(columns="percentile_empirical_se")
+    shown = table.drop(columns=["percentile_empirical_se", "theta_low", "theta_high"])
     terminal.show_table(shown, f"Abilities on '{known.name}', {len(known.items)} items")
     if table["at_ceiling"].any() or table["at_floor"].any():
         terminal.say("At the ceiling (floor) all answers are right (wrong): read the interval.")
@@ -142,7 +142,9 @@ def score_command(
 @click.option("--first", type=click.IntRange(1), help="Only so many, after the ordering.")
 @click.option("--seed", type=int, default=0, help="Of the draws of --balanced.")
 @click.option("--format", "data_format", type=click.Choice(FORMATS), default="parquet")
-@click.option("-o", "--output", required=True, help="Folder, or a file ending in .jsonl.")
+@click.option(
+    "-o", "--output", required=True, help="Folder, or a file ending in .jsonl or .parquet."
+)
 @OVERWRITE
 @JSON
 def export_command(
@@ -167,7 +169,7 @@ def export_command(
     """Export the items of one SCALE, or several, with their texts as a fine-tuning set."""
     if (texts is None) == (not snli):
         raise click.UsageError("Say either --texts or --snli: where the texts of the items are.")
-    if Path(output).suffix == ".jsonl":
+    if is_one_file(output):
         vacant(output, overwrite=overwrite, inputs=[*scales, texts, *snli, *held_out])
     else:
         check_target(output, overwrite=overwrite, folder=True)
