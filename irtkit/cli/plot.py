@@ -16,6 +16,7 @@ from irtkit import plots, terminal
 from irtkit.cli.group import cli, vacant
 from irtkit.errors import ResponseError, listing
 from irtkit.estimation import Calibration
+from irtkit.estimation.bayes import read_posterior
 from irtkit.io import read_calibration, read_scale, read_table
 from irtkit.io.documents import read_json
 from irtkit.options import OVERWRITE
@@ -209,6 +210,34 @@ def leaderboard_command(path: str) -> Any:
     found = read_table(path)
     index = next((name for name in ("model", "person") if name in found.columns), "person")
     return plots.leaderboard(_table(path, [index]))
+
+
+@drawing("trace", "POSTERIOR", "Chains of one parameter.")
+@click.option("--parameter", default="slope", show_default=True)
+@ITEM
+def trace_command(path: str, parameter: str, items: Sequence[str]) -> Any:
+    """Draw the chains of a parameter, for at most 24 items or for the population."""
+    known = read_posterior(path)
+    if parameter in known.hyperparameters:
+        return plots.trace(known, parameter)
+    sampled = [known.items[place] for place in known.places]
+    return plots.facets(
+        lambda item, ax: plots.trace(known, parameter, item, ax=ax), list(items) or sampled
+    )
+
+
+@drawing("forest", "POSTERIOR", "Posterior intervals of a parameter.")
+@click.option("--parameter", default="discrimination", show_default=True)
+@ITEM
+def forest_command(path: str, parameter: str, items: Sequence[str]) -> Any:
+    """Draw the posterior median and 95% interval of a parameter of each item."""
+    table = read_posterior(path).table()
+    if items:
+        unknown = sorted(set(items) - set(table.index.get_level_values("item")))
+        if unknown:
+            raise ResponseError(f"The posterior has no item {listing(unknown)}.")
+        table = table.loc[(slice(None), list(items)), :]
+    return plots.forest(table, parameter)
 
 
 @drawing("fine-tuning", "TABLE", "Percentile against training size.")

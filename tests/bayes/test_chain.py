@@ -12,7 +12,13 @@ pytest.importorskip("nutpie")
 from irtkit.cli import run
 from irtkit.errors import ModelError, NotConverged
 from irtkit.estimation import MML, Priors
-from irtkit.estimation.bayes import NUTS, Bayes, SignedPriors, read_posterior
+from irtkit.estimation.bayes import (
+    NUTS,
+    Bayes,
+    SignedPriors,
+    read_posterior,
+    write_posterior,
+)
 from irtkit.models import TwoPL
 from irtkit.scale import build_scale, scale_score
 from irtkit.scoring import score
@@ -178,3 +184,31 @@ def test_checks_of_a_screening_go_by_maximum_likelihood(table, tmp_path, capsys)
 def test_bayes_and_mml_are_the_two_methods():
     assert Bayes() == Bayes(sampler=NUTS())
     assert MML(priors=Priors.small_sample()) != MML()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("trace", "--parameter", "intercept"),
+        ("trace", "--parameter", "sd_difficulty"),
+        ("forest", "--item", "{item}"),
+        ("forest", "--parameter", "difficulty"),
+    ],
+)
+def test_the_command_line_draws_a_posterior(words, tmp_path):
+    pytest.importorskip("matplotlib")
+    _, posterior = small()
+    write_posterior(posterior, tmp_path / "draws.nc")
+    given = [word.format(item=posterior.items[0]) for word in words]
+    out = tmp_path / "a.png"
+    assert command("plot", given[0], tmp_path / "draws.nc", *given[1:], "-o", out) == 0
+    assert out.stat().st_size > 1000
+
+
+def test_an_unknown_parameter_or_item_is_named(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    write_posterior(small()[1], tmp_path / "draws.nc")
+    for words in (("trace", "--parameter", "slpoe"), ("forest", "--item", "none")):
+        out = tmp_path / "a.png"
+        assert command("plot", words[0], tmp_path / "draws.nc", *words[1:], "-o", out) == 2
+        assert words[-1] in capsys.readouterr().err
