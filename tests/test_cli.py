@@ -157,8 +157,8 @@ def test_simulated_answers_are_read_back_from_every_kind_of_table(tmp_path, draw
 
 
 COMMANDS = [
-    *("calibrate", "compare", "crowd", "demo", "diagnose", "export", "leaderboard", "link"),
-    *("plan", "plot", "read", "score", "screen", "simulate"),
+    *("calibrate", "cift", "compare", "crowd", "demo", "diagnose", "export", "finetune"),
+    *("leaderboard", "link", "plan", "plot", "read", "score", "screen", "simulate"),
 ]
 
 

@@ -1,23 +1,23 @@
-"""`FinetuningSet`: the texts of a scale's items with training targets.
+"""The items of evaluation scales, joined with their texts and a training target.
 
-The target is the gold label or the crowd's label distribution p(y) = N_y / N; each row carries
-the item's difficulty and discrimination, so that a trainer can order or weight by them. Training
-itself is elsewhere.
+The target is the gold label ("gold"), the crowd's label distribution p(y) = N_y / N ("crowd") or
+that distribution made softer ("soft", see `Soft`). Each row carries the item's difficulty and
+discrimination, so that `selection.py` can order and choose by them. `snli_texts` finds the texts
+of the published scales in a copy of SNLI. Training itself is elsewhere.
 
 References
 ----------
 Lalor, J. P., Wu, H., & Yu, H. (2018). Soft label memorization-generalization for natural language
     inference. arXiv:1702.08563.
+Hinton, G., Vinyals, O., & Dean, J. (2015). Distilling the knowledge in a neural network.
+    arXiv:1503.02531. (The temperature.)
 """
 
 from __future__ import annotations
 
-import html
-import json
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,72 +25,162 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from irtkit.errors import FileError, ScaleError, count, listing, shown
-from irtkit.io.files import write_atomically, write_folder_atomically
+from irtkit.arrays import FloatArray
+from irtkit.bridge.examples import (
+    FinetuningSet,
+    check_filled,
+    checked_distributions,
+    checked_texts,
+    combined,
+    labelled_set,
+    relabelled,
+)
+from irtkit.bridge.finetuning_files import FORMATS, card, jsonl, parquet, write_finetuning_set
+from irtkit.bridge.leaks import check_leak
+from irtkit.errors import ScaleError, count, listing, shown
+from irtkit.io.documents import parsed
+from irtkit.io.files import read_bytes
 from irtkit.scale import EvaluationScale
 
-TARGETS = ("gold", "crowd")
-FORMATS = ("parquet", "jsonl")
+__all__ = [
+    "FORMATS",
+    "TARGETS",
+    "FinetuningSet",
+    "Soft",
+    "card",
+    "combined",
+    "finetuning_set",
+    "items_of",
+    "jsonl",
+    "labelled_set",
+    "parquet",
+    "relabelled",
+    "snli_texts",
+    "write_finetuning_set",
+]
+
+TARGETS = ("gold", "crowd", "soft")
+SNLI_COLUMNS = ("pairID", "sentence1", "sentence2")
+PAIR_ID = re.compile(rb'"pairID"\s*:\s*"([^"\\]*)"')
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FinetuningSet:
-    """Examples to train a classifier on, one row an item of a scale.
+@dataclass(frozen=True, slots=True)
+class Soft:
+    r"""How the crowd's shares are made softer: counts are smoothed, then tempered.
 
-    Attributes
-    ----------
-    name : str
-        The scale's name.
-    target : str
-        "gold" or "crowd": what `label_distribution` holds.
-    label_set : tuple of str
-        The labels; `label` is a position in it.
-    rows : DataFrame
-        item, text, text_pair (if there are pairs), label (gold), label_distribution (list of
-        floats in the order of `label_set`), weight, difficulty, discrimination.
-    """
+    .. math:: p_y \propto \left(\frac{N_y + s}{N + s L}\right)^{1/T}
 
-    name: str
-    target: str
-    label_set: tuple[str, ...]
-    rows: pd.DataFrame
-
-
-def finetuning_set(scale: EvaluationScale, texts: Any, *, target: str = "gold") -> FinetuningSet:
-    """Join a scale's items with their texts and a training target.
+    for counts N_y of L labels, N in all.
 
     Parameters
     ----------
-    scale : EvaluationScale
-        Built from raw labels and a key.
+    smoothing : float
+        Answers s added to each label; zero adds none. With shares instead of counts (argument
+        `shares` of `finetuning_set`) N is taken to be one.
+    temperature : float
+        T above one flattens the shares, below one sharpens them.
+    """
+
+    smoothing: float = 1.0
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < np.inf or not 0 < self.temperature < np.inf:
+            raise ScaleError(
+                "Smoothing is a number from zero and temperature a number above zero; not "
+                f"{self.smoothing} and {self.temperature}."
+            )
+
+    def distribution(self, counts: FloatArray) -> FloatArray:
+        """Make counts (I, L) into distributions (I, L)."""
+        with np.errstate(divide="ignore"):  # an unsmoothed label that nobody gave keeps no mass
+            log = np.log(counts + self.smoothing) / self.temperature  # (I, L)
+        powers = np.exp(log - log.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+
+def finetuning_set(
+    scale: EvaluationScale | Sequence[EvaluationScale],
+    texts: Any,
+    *,
+    target: str = "gold",
+    soft: Soft | None = None,
+    shares: pd.DataFrame | None = None,
+    held_out: EvaluationScale | Sequence[EvaluationScale] = (),
+) -> FinetuningSet:
+    """Join the items of one scale, or of several, with their texts and a training target.
+
+    Parameters
+    ----------
+    scale : EvaluationScale or sequence of EvaluationScale
+        Built from raw labels and a key, with the same labels.
     texts : dataframe
         Columns item, text and, for pairs, text_pair. Other items and columns are left aside.
     target : str
-        "gold": all mass on the gold label; "crowd": the population's label distribution.
+        "gold": all mass on the gold label; "crowd": the population's label distribution; "soft":
+        that distribution smoothed and tempered.
+    soft : Soft, optional
+        How, for the target "soft".
+    shares : DataFrame, optional
+        Label distributions to use in place of the population's own, such as votes weighted by
+        the workers' abilities: one row an item, one column a label.
+    held_out : EvaluationScale or sequence of EvaluationScale
+        Scales to measure on after training. None of the items may stand on them.
+
+    Returns
+    -------
+    FinetuningSet
+        In the scales' order. Difficulties of several scales are each on its own population's
+        metric.
 
     Raises
     ------
     ScaleError
-        If the scale has no key, or texts are missing.
+        If a scale has no key, texts are missing, or an item stands on two scales.
+    ModelError
+        If an item, by id or by text, also stands on a scale that is held out.
     """
     if target not in TARGETS:
         raise ScaleError(f"Unknown target {shown(target)}; there is {listing(TARGETS)}.")
+    scales = _several(scale)
+    if not scales:
+        raise ScaleError("There is no scale to train on.")
+    known = checked_texts(_of_items(texts, [*scales, *_several(held_out)]))
+    softened = soft or Soft()
+    sets = [_one_set(each, known, target, softened, shares) for each in scales]
+    made = sets[0] if len(sets) == 1 else combined(" + ".join(s.name for s in scales), sets)
+    for other in _several(held_out):
+        check_leak(made, _texts(other, known), what=f"held-out scale {shown(other.name)}")
+    return made
+
+
+def _several(
+    scale: EvaluationScale | Sequence[EvaluationScale],
+) -> Sequence[EvaluationScale]:
+    return [scale] if isinstance(scale, EvaluationScale) else list(scale)
+
+
+def _one_set(
+    scale: EvaluationScale,
+    texts: pd.DataFrame,
+    target: str,
+    soft: Soft,
+    shares: pd.DataFrame | None,
+) -> FinetuningSet:
     calibration = scale.calibration
     if calibration.key is None:
         raise ScaleError(
             f"The scale '{scale.name}' has no key, so its items have no labels to train on. Build "
             "it from raw labels and a key."
         )
-    found = _texts(scale, texts)
+    rows = _texts(scale, texts)
     gold = np.array([calibration.label_set.index(label) for label in calibration.key])
-    if target == "crowd":
-        distribution = scale.label_distribution().to_numpy()  # (I, L)
-    else:
+    if target == "gold":
         distribution = np.eye(len(calibration.label_set))[gold]  # (I, L)
+    else:
+        distribution = _crowd(scale, shares, counts=target == "soft")
+        distribution = soft.distribution(distribution) if target == "soft" else distribution
     table = calibration.table()
-    rows = pd.DataFrame({"item": list(scale.items)})
-    for column in found.columns:
-        rows[column] = found[column].to_numpy()
     rows["label"] = gold
     rows["label_distribution"] = list(distribution.tolist())
     rows["weight"] = 1.0
@@ -99,188 +189,105 @@ def finetuning_set(scale: EvaluationScale, texts: Any, *, target: str = "gold") 
     return FinetuningSet(scale.name, target, calibration.label_set, rows)
 
 
-def _texts(scale: EvaluationScale, texts: Any) -> pd.DataFrame:
-    """Return text and text_pair of the scale's items, in the scale's order."""
-    table = nw.from_native(texts, eager_only=True)
-    lacking = [name for name in ("item", "text") if name not in table.columns]
-    if lacking:
+def _crowd(scale: EvaluationScale, shares: pd.DataFrame | None, *, counts: bool) -> FloatArray:
+    """Return shares of each label, (I, L), or where `counts` is said the counts behind them."""
+    labels = list(scale.calibration.label_set)
+    if shares is None:
+        own = scale.label_distribution().to_numpy()  # refuses a scale without labels
+        return scale.label_counts if counts and scale.label_counts is not None else own
+    given = shares.set_axis(shares.index.astype(str))
+    absent = [item for item in scale.items if item not in given.index]
+    if absent or set(given.columns) != set(labels) or given.index.has_duplicates:
         raise ScaleError(
-            f"The texts have no column {listing(lacking)}; their columns are "
-            f"{listing(table.columns, 12)}. Name them item, text and, for pairs, text_pair."
+            f"The shares should have one row an item and the columns {listing(labels)}; they "
+            f"have the columns {listing(given.columns)}"
+            + (f" and no row for {listing(absent)}." if absent else ".")
         )
-    names = [name for name in ("text", "text_pair") if name in table.columns]
-    items = [str(item) for item in table["item"].to_list()]
-    frame = pd.DataFrame({name: table[name].to_list() for name in names}, index=items)
-    repeated = frame.index[frame.index.duplicated()].unique()
-    if len(repeated):
-        raise ScaleError(f"{count(len(repeated), 'item')} with two texts: {listing(repeated)}.")
+    chosen = given.loc[list(scale.items), labels].to_numpy(dtype=float)
+    return checked_distributions(chosen, scale.items, len(labels))
+
+
+def _of_items(texts: Any, scales: Sequence[EvaluationScale]) -> Any:
+    """Return the rows of the scales' items: faults elsewhere in the texts are no matter."""
+    table = nw.from_native(texts, eager_only=True)
+    if "item" not in table.columns:
+        return texts
+    wanted = set(items_of(scales))
+    hit = [str(item) in wanted for item in table["item"].to_list()]
+    return table.filter(hit).to_native()
+
+
+def _texts(scale: EvaluationScale, known: pd.DataFrame) -> pd.DataFrame:
+    """Return item, text and text_pair of the scale's items, in the scale's order."""
+    frame = known.set_index("item", drop=False)
     absent = [item for item in scale.items if item not in frame.index]
     if absent:
         raise ScaleError(
-            f"{count(len(absent), 'item')} of the scale without a text: {listing(absent)}."
+            f"{count(len(absent), 'item')} of the scale {shown(scale.name)} without a text: "
+            f"{listing(absent)}."
         )
-    chosen = frame.loc[list(scale.items)]
-    empty = [
-        str(item)
-        for item, row in zip(chosen.index, chosen.to_numpy().tolist(), strict=True)
-        if not all(isinstance(text, str) and text.strip() for text in row)
-    ]
-    if empty:
-        raise ScaleError(f"{count(len(empty), 'item')} with an empty text: {listing(empty)}.")
+    chosen = frame.loc[list(scale.items)].reset_index(drop=True)
+    check_filled(chosen)
     return chosen
 
 
-def write_finetuning_set(
-    examples: FinetuningSet,
-    path: str | Path,
-    *,
-    data_format: str = "parquet",
-    overwrite: bool = False,
-) -> None:
-    """Write examples as a JSONL file, or as a folder that `datasets.load_dataset` reads.
+def items_of(scales: Sequence[EvaluationScale]) -> list[str]:
+    """List the items of scales, each once."""
+    return list(dict.fromkeys(item for scale in scales for item in scale.items))
+
+
+def snli_texts(paths: Sequence[str | Path], items: Sequence[str]) -> pd.DataFrame:
+    """Find the texts of items named by SNLI pair ids in the JSONL files of SNLI.
+
+    The published scales name their items by `pairID`; SNLI itself is a separate download.
 
     Parameters
     ----------
-    examples : FinetuningSet
-    path : path
-        A name ending in .jsonl writes that one file; any other is a folder with the data and a
-        card (README.md).
-    data_format : str
-        "parquet" (needs pyarrow) or "jsonl": the data inside the folder.
-    overwrite : bool
-        Replace what stands there; a folder only if it holds nothing but such a set.
+    paths : sequence of path
+        Files such as snli_1.0_train.jsonl, with pairID, sentence1 and sentence2.
+    items : sequence of str
+        Pair ids, such as `scale.items`.
+
+    Returns
+    -------
+    DataFrame
+        item, text, text_pair, in the order of `items`.
 
     Raises
     ------
-    FileError
-        If something stands there, or the set cannot be written.
+    ScaleError
+        If a file has other columns, or an item is in none of the files.
     """
-    path = Path(path)
-    if path.suffix == ".jsonl":
-        if path.exists() and not overwrite:
-            raise FileError(
-                f"{path} exists. Say --overwrite to replace it, or choose another name."
+    wanted = set(items)
+    found: dict[str, tuple[str, str]] = {}
+    for path in paths:
+        rows = _snli_rows(read_bytes(path), wanted)
+        if rows is None:
+            raise ScaleError(
+                f"{path} has no line with {listing(SNLI_COLUMNS)}. Is it a JSONL file of SNLI?"
             )
-        write_atomically(path, jsonl(examples))
-        return
-    if data_format not in FORMATS:
-        raise FileError(f"Unknown format {shown(data_format)}; there is {listing(FORMATS)}.")
-    content = jsonl(examples) if data_format == "jsonl" else parquet(examples)
-    files = {
-        "README.md": card(examples, data_format).encode(),
-        f"data/train.{data_format}": content,
-    }
-    _check_own(path, files)
-    write_folder_atomically(path, files, overwrite=overwrite)
-
-
-def _check_own(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Refuse to replace a folder that holds files of other names, their endings aside."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
-    own = {Path(name).with_suffix("") for name in files}
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    names = sorted(path.relative_to(folder) for path in found)
-    foreign = [str(name) for name in names if name.with_suffix("") not in own]
-    if foreign:
-        raise FileError(
-            f"{folder} also holds {listing(foreign)}, which replacing it would delete. Choose "
-            "another folder."
+        found |= rows
+    absent = [item for item in items if item not in found]
+    if absent:
+        raise ScaleError(
+            f"{count(len(absent), 'item')} in none of the files: {listing(absent)}. The published "
+            "scales come from the training, development and test files together."
         )
+    return pd.DataFrame([(i, *found[i]) for i in items], columns=["item", "text", "text_pair"])
 
 
-def jsonl(examples: FinetuningSet) -> bytes:
-    """Encode examples as JSON lines in UTF-8."""
-    records = [
-        {name: _or_null(value) for name, value in row.items()}
-        for row in examples.rows.to_dict(orient="records")
-    ]
-    return "".join(
-        json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in records
-    ).encode()
-
-
-def _or_null(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def parquet(examples: FinetuningSet) -> bytes:
-    """Encode examples as Parquet.
-
-    Raises
-    ------
-    FileError
-        If pyarrow is not installed.
-    """
-    buffer = BytesIO()
-    try:
-        examples.rows.to_parquet(buffer, index=False, engine="pyarrow")
-    except ImportError as error:
-        raise FileError(
-            "Writing Parquet needs pyarrow: pip install -c constraints.txt 'irtkit[parquet]'. Or "
-            "choose the format jsonl."
-        ) from error
-    return buffer.getvalue()
-
-
-def card(examples: FinetuningSet, data_format: str) -> str:
-    """Write the dataset card: a YAML header that the `datasets` library reads, and a codebook."""
-    names, title = examples.label_set, " ".join(examples.name.split())
-    classes = "\n".join(f"          '{n}': {json.dumps(name)}" for n, name in enumerate(names))
-    has_pair = "text_pair" in examples.rows.columns
-    pair = "  - name: text_pair\n    dtype: string\n" if has_pair else ""
-    what = {
-        "gold": "all mass on the gold label",
-        "crowd": "the share of the crowd's answers with each label",
-    }[examples.target]
-    return f"""---
-pretty_name: {json.dumps(title, ensure_ascii=False)}
-task_categories:
-- text-classification
-tags:
-- item-response-theory
-- soft-labels
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train.{data_format}
-dataset_info:
-  features:
-  - name: item
-    dtype: string
-  - name: text
-    dtype: string
-{pair}  - name: label
-    dtype:
-      class_label:
-        names:
-{classes}
-  - name: label_distribution
-    list: float64
-  - name: weight
-    dtype: float64
-  - name: difficulty
-    dtype: float64
-  - name: discrimination
-    dtype: float64
----
-# {_markdown(title)}: fine-tuning set
-
-{len(examples.rows)} items of an evaluation scale, exported by irtkit. They were chosen by item
-response theory; do not evaluate a model trained on them on the same scale.
-
-| column | meaning |
-|---|---|
-| `item` | id of the item on the scale |
-| `text`{", `text_pair`" if has_pair else ""} | what is classified |
-| `label` | gold label, a position in: {_markdown(", ".join(names))} |
-| `label_distribution` | training target, in the same order: {what} |
-| `weight` | weight of the example |
-| `difficulty`, `discrimination` | item parameters of the scale's model |
-"""
-
-
-def _markdown(text: str) -> str:
-    """Write text so that a page shows it as it is: on one line, without HTML or table marks."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "&#124;")
+def _snli_rows(content: bytes, wanted: set[str]) -> dict[str, tuple[str, str]] | None:
+    """Read the wanted pairs; None where no line has the fields. Other lines are not parsed."""
+    found: dict[str, tuple[str, str]] = {}
+    seen = False
+    for line in content.splitlines():
+        pair = PAIR_ID.search(line)
+        seen = seen or pair is not None
+        if pair is None or pair[1].decode() not in wanted:
+            continue
+        row = parsed(line.decode())
+        try:
+            found[row["pairID"]] = (row["sentence1"], row["sentence2"])
+        except (KeyError, TypeError):
+            return None
+    return found if seen else None

@@ -16,15 +16,28 @@ from collections.abc import Sequence
 import click
 
 from irtkit import terminal
-from irtkit.cli import crowd, diagnostics, estimation, leaderboard, logs, plot, scales, screening
+from irtkit.cli import (
+    cift,
+    crowd,
+    diagnostics,
+    estimation,
+    finetune,
+    leaderboard,
+    logs,
+    plot,
+    scales,
+    screening,
+)
 from irtkit.cli.group import cli
 from irtkit.errors import FileError, IrtkitError, NotConverged
 
 __all__ = [
+    "cift",
     "cli",
     "crowd",
     "diagnostics",
     "estimation",
+    "finetune",
     "leaderboard",
     "logs",
     "main",

@@ -116,6 +116,7 @@ def _oriented(
         scale /= slope
         latents = [_times(latent, slope) for latent in latents]
         parameters = assignment.rescaled(parameters, shift, scale)
+        parameters[:, 0] = 1.0  # not what rounding makes of slope times its inverse
         blocks = np.where(slopes[:, :, None] | slopes[:, None, :], 0.0, blocks)
     elif scale != 1.0 or shift != 0.0:
         moved = assignment.rescaled(parameters, shift, scale)

@@ -118,7 +118,10 @@ def test_pairs_of_texts_have_a_column_of_their_own(scale, texts):
 REFUSED = {
     "no item column": (lambda t: t.drop(columns="item"), "The texts have no column 'item'"),
     "no text column": (lambda t: t.rename(columns={"text": "t"}), "no column 'text'"),
-    "a missing text": (lambda t: t[t["item"] != "i3"], "1 item of the scale without a text: 'i3'"),
+    "a missing text": (
+        lambda t: t[t["item"] != "i3"],
+        "1 item of the scale .* without a text: 'i3'",
+    ),
     "two texts": (lambda t: pd.concat([t, t[t["item"] == "i2"]]), "1 item with two texts: 'i2'"),
     "an empty text": (
         lambda t: t.assign(text=t["text"].replace("plain", " ")),
@@ -140,8 +143,8 @@ def test_texts_with_a_fault_are_refused(name, scale, texts):
 
 
 def test_unknown_target_and_format_are_refused(scale, texts, tmp_path):
-    with pytest.raises(ScaleError, match="Unknown target 'soft'; there is 'gold', 'crowd'"):
-        finetuning_set(scale, texts, target="soft")
+    with pytest.raises(ScaleError, match="Unknown target 'hard'; there is 'gold'"):
+        finetuning_set(scale, texts, target="hard")
     examples = finetuning_set(scale, texts)
     with pytest.raises(FileError, match="Unknown format 'arrow'"):
         write_finetuning_set(examples, tmp_path / "set", data_format="arrow")
@@ -161,6 +164,21 @@ def test_json_lines_hold_the_rows_one_a_line(scale, texts, tmp_path):
     lines = (tmp_path / "set.jsonl").read_bytes().decode().split("\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == examples.rows.to_dict(orient="records")
+
+
+def test_a_name_of_a_parquet_file_makes_that_file(scale, texts, tmp_path):
+    examples = finetuning_set(scale, texts, target="crowd")
+    write_finetuning_set(examples, tmp_path / "set.parquet")
+    back = pd.read_parquet(tmp_path / "set.parquet")
+    back["label_distribution"] = back["label_distribution"].map(list)
+    assert back.to_dict(orient="records") == examples.rows.to_dict(orient="records")
+
+
+def test_card_claims_a_scale_only_where_there_are_difficulties(scale, texts):
+    made = finetuning_set(scale, texts)
+    assert "6 items of an evaluation scale" in card(made, "parquet")
+    rows = made.rows.assign(difficulty=np.nan, discrimination=np.nan)
+    assert "6 labelled examples" in card(replace(made, rows=rows), "parquet")
 
 
 def test_uncalibrated_item_has_null_parameters_in_json(scale, texts):

@@ -469,3 +469,11 @@ def test_sparse_answers_are_never_made_dense(monkeypatch):
     for method in ("eap", "map", "wle"):
         theta = score(made.responses, found, method=method).theta
         assert np.corrcoef(theta, made.theta)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("model", [Rasch(), PartialCredit()])
+def test_slopes_that_the_model_fixes_are_one_to_the_last_digit(model):
+    for seed in range(12):
+        drawn = simulate(model, n_persons=150, n_items=4, seed=seed).responses
+        found = calibrate(drawn, model, method=MML(standard_errors=None))
+        assert (found.slopes == 1.0).all()
