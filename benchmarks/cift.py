@@ -35,13 +35,13 @@ import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 
 import irtkit as irt  # noqa: E402
-from irtkit.bridge.cift import read_cift, run_cift  # noqa: E402
-from irtkit.bridge.cift_page import write_cift  # noqa: E402
-from irtkit.bridge.cift_plan import CiftDesign, CiftPlan  # noqa: E402
-from irtkit.bridge.examples import FinetuningSet, labelled_set  # noqa: E402
-from irtkit.bridge.leaks import text_keys  # noqa: E402
-from irtkit.bridge.selection import random_examples  # noqa: E402
-from irtkit.bridge.training import Training  # noqa: E402
+from irtkit.bridge.cift.experiment import read_cift, run_cift  # noqa: E402
+from irtkit.bridge.cift.page import write_cift  # noqa: E402
+from irtkit.bridge.cift.plan import CiftDesign, CiftPlan  # noqa: E402
+from irtkit.bridge.finetuning.examples import FinetuningSet, labelled_set  # noqa: E402
+from irtkit.bridge.finetuning.leaks import text_keys  # noqa: E402
+from irtkit.bridge.finetuning.selection import random_examples  # noqa: E402
+from irtkit.bridge.training.train import Training  # noqa: E402
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 LABELS = ("contradiction", "entailment", "neutral")

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from irtkit.bridge.ability_differences import Abilities, abilities
-from irtkit.bridge.field import field_method
-from irtkit.bridge.ranks import ranks
+from irtkit.bridge.ranking.ability_differences import Abilities, abilities
+from irtkit.bridge.ranking.field import field_method
+from irtkit.bridge.ranking.ranks import ranks
 from irtkit.estimation import MML, Priors, calibrate
 from irtkit.estimation.calibration import matched
 from irtkit.models import TwoPL

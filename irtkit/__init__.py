@@ -5,12 +5,21 @@ place any person or model on it with `scale_score`, export it with `finetuning_s
 """
 
 from irtkit.arrays import same
-from irtkit.bridge.field import screen_field
-from irtkit.bridge.finetuning import FinetuningSet, finetuning_set, write_finetuning_set
-from irtkit.bridge.leaderboard import leaderboard
+from irtkit.bridge.cift import read_cift, run_cift, write_cift
+from irtkit.bridge.crowd import CrowdLabels, aggregate, crowd_agreement, label_errors
+from irtkit.bridge.crowd_files import read_crowd
+from irtkit.bridge.finetuning import (
+    FinetuningSet,
+    finetuning_set,
+    labelled_set,
+    read_finetuning_set,
+    write_finetuning_set,
+)
 from irtkit.bridge.logs import LogOptions, read_item_texts, read_logs
-from irtkit.bridge.paired import paired_comparison
-from irtkit.bridge.predictions import read_predictions
+from irtkit.bridge.pairwise import BradleyTerry, Comparisons, bradley_terry, soft_pairs
+from irtkit.bridge.predictions import classify, read_predictions
+from irtkit.bridge.ranking import leaderboard, paired_comparison, screen_field
+from irtkit.bridge.training import Training, read_classifier, train, write_classifier
 from irtkit.coding import Coding
 from irtkit.datasets import dataset_names, load_dataset, load_items, load_truth
 from irtkit.diagnostics.ability_groups import grouped_fit, item_curves
@@ -156,12 +165,15 @@ __all__ = [
     "NUTS",
     "Bayes",
     "Beta",
+    "BradleyTerry",
     "Calibration",
     "Checkpoint",
     "Checks",
     "Coding",
     "Communality",
+    "Comparisons",
     "Convergence",
+    "CrowdLabels",
     "DIFOptions",
     "DeadItems",
     "Decision",
@@ -228,24 +240,29 @@ __all__ = [
     "Squarem",
     "TextFormat",
     "ThreePL",
+    "Training",
     "TwinItems",
     "TwoDimensional",
     "TwoPL",
     "WholeModel",
     "Wide",
     "adjust",
+    "aggregate",
     "anchored",
     "before_and_after",
+    "bradley_terry",
     "build_scale",
     "calibrate",
     "calibrate_groups",
     "calibrate_two_dimensions",
     "classical_table",
+    "classify",
     "communality",
     "compare_dimensions",
     "compare_models",
     "compare_posteriors",
     "confirm",
+    "crowd_agreement",
     "dataset_names",
     "dependence_search",
     "dif",
@@ -254,6 +271,8 @@ __all__ = [
     "grouped_fit",
     "item_curves",
     "item_fit",
+    "label_errors",
+    "labelled_set",
     "leaderboard",
     "link",
     "linked",
@@ -278,7 +297,11 @@ __all__ = [
     "q3_reference",
     "read_calibration",
     "read_checkpoint",
+    "read_cift",
+    "read_classifier",
+    "read_crowd",
     "read_decisions",
+    "read_finetuning_set",
     "read_groups",
     "read_item_texts",
     "read_key",
@@ -289,6 +312,7 @@ __all__ = [
     "read_scale",
     "reliability",
     "replicated",
+    "run_cift",
     "same",
     "sample_posterior",
     "scale_score",
@@ -299,10 +323,14 @@ __all__ = [
     "screening_controls",
     "shuffled",
     "simulate",
+    "soft_pairs",
     "test_information",
+    "train",
     "waic",
     "write_calibration",
     "write_checkpoint",
+    "write_cift",
+    "write_classifier",
     "write_finetuning_set",
     "write_posterior",
     "write_scale",

@@ -157,8 +157,9 @@ def test_simulated_answers_are_read_back_from_every_kind_of_table(tmp_path, draw
 
 
 COMMANDS = [
-    *("calibrate", "cift", "compare", "crowd", "demo", "diagnose", "export", "finetune"),
-    *("leaderboard", "link", "plan", "plot", "read", "score", "screen", "simulate"),
+    *("bradley-terry", "calibrate", "cift", "compare", "crowd", "demo", "diagnose", "encoders"),
+    *("export", "finetune", "leaderboard", "link", "mistakes", "pairs", "plan", "plot", "read"),
+    *("score", "screen", "simulate"),
 ]
 
 

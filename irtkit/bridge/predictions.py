@@ -24,7 +24,7 @@ from irtkit.io import TextFormat
 from irtkit.responses import Responses
 
 if TYPE_CHECKING:
-    from irtkit.bridge.classifiers import Classifier
+    from irtkit.bridge.training.classifiers import Classifier
 
 __all__ = ["Source", "classify", "most_probable", "predictions_of", "read_predictions"]
 

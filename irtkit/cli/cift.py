@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from irtkit import terminal
-from irtkit.bridge.cift import CiftResult, plan_cells, read_cift, run_cift
-from irtkit.bridge.cift_files import read_plan
-from irtkit.bridge.cift_page import write_cift
-from irtkit.bridge.cift_plan import CiftPlan
+from irtkit.bridge.cift.experiment import CiftResult, plan_cells, read_cift, run_cift
+from irtkit.bridge.cift.files import read_plan
+from irtkit.bridge.cift.page import write_cift
+from irtkit.bridge.cift.plan import CiftPlan
 from irtkit.cli.group import cli
 from irtkit.io.files import check_target
 from irtkit.options import JSON

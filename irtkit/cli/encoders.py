@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from irtkit import terminal
 from irtkit.bridge.encoders import CRITERIA, PretrainedEncoder, rank_encoders
-from irtkit.bridge.examples import FinetuningSet, labelled_set
-from irtkit.bridge.selection import random_examples
+from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.finetuning.selection import random_examples
 from irtkit.cli.group import cli, vacant
-from irtkit.io import read_table, write_table
+from irtkit.io import write_table
 from irtkit.options import JSON, OVERWRITE
 
 
 @cli.command("encoders", short_help="Rank pretrained encoders for a task, without training.")
-@click.argument("texts", type=click.Path())
+@click.argument("examples_path", metavar="SET", type=click.Path())
 @click.option(
     "--model",
     "models",
@@ -26,7 +25,7 @@ from irtkit.options import JSON, OVERWRITE
     metavar="FOLDER|NAME",
     help="A pretrained model; give several.",
 )
-@click.option("--labels", metavar="A,B,...", help="The labels (default: those that occur).")
+@click.option("--labels", metavar="A,B,...", help="Labels, where the set does not name them.")
 @click.option("--by", type=click.Choice(CRITERIA), default=CRITERIA[0], show_default=True)
 @click.option(
     "--neighbours", type=click.IntRange(1), default=5, show_default=True, help="How many vote."
@@ -47,7 +46,7 @@ from irtkit.options import JSON, OVERWRITE
 @OVERWRITE
 @JSON
 def encoders_command(
-    texts: str,
+    examples_path: str,
     models: Sequence[str],
     labels: str | None,
     by: str,
@@ -60,15 +59,16 @@ def encoders_command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Rank pretrained encoders on TEXTS, a table of item,text[,text_pair],label.
+    """Rank pretrained encoders on SET: a fine-tuning set, or a table of item,text,label.
 
     Each encodes the texts once and is judged by LogME, H-score and nearest neighbours; nothing is
     trained.
     """
     if len(set(models)) < len(models):
         raise click.UsageError("--model names the same model twice.")
-    vacant(output, overwrite=overwrite, inputs=[texts], tables=[output])
-    examples = _examples(texts, labels)
+    vacant(output, overwrite=overwrite, inputs=[examples_path], tables=[output])
+    names = tuple(label.strip() for label in labels.split(",")) if labels else None
+    examples = read_finetuning_set(examples_path, labels=names)
     if len(examples.rows) > most:
         examples = random_examples(examples, most, seed=seed)
     candidates = {
@@ -90,13 +90,3 @@ def encoders_command(
         )
         return
     terminal.show_table(table, f"Encoders for {len(examples.rows):,} examples, ranked by {by}")
-
-
-def _examples(path: str, labels: str | None) -> FinetuningSet:
-    """Read the texts; without a label set, their labels in alphabetical order."""
-    table = read_table(path)
-    if labels is None and "label" in table:
-        names = sorted({str(label) for label in table["label"].dropna()})
-    else:
-        names = [label.strip() for label in (labels or "").split(",") if label.strip()]
-    return labelled_set(Path(path).stem, table, names)

@@ -8,16 +8,16 @@ from typing import Any
 import click
 
 from irtkit import terminal
-from irtkit.bridge.classifiers import (
+from irtkit.bridge.finetuning.examples import FinetuningSet
+from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.training.classifiers import (
     Trainable,
     TransformerClassifier,
     read_classifier,
     write_classifier,
 )
-from irtkit.bridge.examples import FinetuningSet
-from irtkit.bridge.extras import extra
-from irtkit.bridge.finetuning_reader import read_finetuning_set
-from irtkit.bridge.training import LOSS_NAMES, PRECISIONS, LoRA, Training, TrainingRun, train
+from irtkit.bridge.training.extras import extra
+from irtkit.bridge.training.train import LOSS_NAMES, PRECISIONS, LoRA, Training, TrainingRun, train
 from irtkit.cli.group import cli
 from irtkit.errors import FileError
 from irtkit.io import write_table
@@ -132,7 +132,7 @@ def _start(model: str, training: FinetuningSet, max_length: int, method: Trainin
     """Load or make the classifier to start from."""
     labels = training.label_set
     if model == "nse" and not Path(model).exists():
-        made: Trainable = extra("irtkit.bridge.nse").nse_classifier(
+        made: Trainable = extra("irtkit.bridge.training.nse").nse_classifier(
             training.rows, labels, max_length=max_length, seed=method.seed
         )
         return made

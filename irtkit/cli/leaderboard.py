@@ -11,10 +11,10 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.bridge.field import screen_field
-from irtkit.bridge.leaderboard import graded_answers, leaderboard
 from irtkit.bridge.logs import LogOptions, read_logs
-from irtkit.bridge.paired import paired_comparison
+from irtkit.bridge.ranking.field import screen_field
+from irtkit.bridge.ranking.leaderboard import graded_answers, leaderboard
+from irtkit.bridge.ranking.paired import paired_comparison
 from irtkit.cli.group import cli, vacant
 from irtkit.cli.log_options import with_log_options
 from irtkit.errors import NothingKept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +11,21 @@ import pandas as pd
 
 from irtkit import terminal
 from irtkit.bridge.data_maps import data_map, read_data_map
-from irtkit.bridge.examples import labelled_set
-from irtkit.bridge.finetuning_files import write_finetuning_set
-from irtkit.bridge.mistakes import MistakeRecord, epoch_summary, mistake_counts, mistaken_set
+from irtkit.bridge.finetuning.files import write_finetuning_set
+from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.mistakes import (
+    MistakeRecord,
+    epoch_summary,
+    mistake_counts,
+    mistaken_set,
+    places_of,
+)
 from irtkit.bridge.recorder import categories_of
 from irtkit.cli.group import cli, vacant
+from irtkit.errors import ResponseError, listing
 from irtkit.io import read_table, write_table
 from irtkit.io.files import check_target
 from irtkit.options import JSON, OVERWRITE
-
-LABELS = click.option(
-    "--labels", metavar="A,B,...", help="The labels of --texts, in the order of the logits."
-)
 
 
 @cli.command("mistakes", short_help="Choose training examples that a model mistook.")
@@ -32,12 +36,9 @@ LABELS = click.option(
     metavar="EXPRESSION",
     help="Epochs with & (and), | (or), ~ (not) and brackets, e.g. 'e1 & e2 & ~e3'.",
 )
-@click.option(
-    "--texts",
-    type=click.Path(),
-    help="Table of item,text[,text_pair],label and, for counts, category.",
-)
-@LABELS
+@click.option("--set", "examples_path", type=click.Path(), help="The set that was trained on.")
+@click.option("--labels", metavar="A,B,...", help="Labels, where the set does not name them.")
+@click.option("--categories", type=click.Path(), help="Table of item,category, for the counts.")
 @click.option("--map", "map_path", help="Write confidence, variability, ... (CSV or Parquet).")
 @click.option("-o", "--output", help="Write the chosen examples: a folder, or a .jsonl file.")
 @OVERWRITE
@@ -45,8 +46,9 @@ LABELS = click.option(
 def mistakes_command(
     record: str,
     expression: str | None,
-    texts: str | None,
+    examples_path: str | None,
     labels: str | None,
+    categories: str | None,
     map_path: str | None,
     output: str | None,
     overwrite: bool,
@@ -57,18 +59,19 @@ def mistakes_command(
     RECORD holds dynamics_epoch_0.jsonl and so on, as irtkit and Dataset Cartography write them.
     e1 is the first epoch: an example belongs to it if it was mistaken then.
     """
-    if output is not None and (expression is None or texts is None):
-        raise click.UsageError("--output needs --choose and --texts.")
-    if (texts is None) != (labels is None):
-        raise click.UsageError("--texts and --labels go together.")
-    _check_outputs(output, map_path, texts, overwrite)
-    names = tuple(label.strip() for label in (labels or "").split(",") if label.strip())
-    found = read_data_map(record, label_set=names)
+    if output is not None and (expression is None or examples_path is None):
+        raise click.UsageError("--output needs --choose and --set.")
+    _check_outputs(output, map_path, [examples_path, categories], overwrite)
+    names = tuple(label.strip() for label in labels.split(",")) if labels else None
     examples = None
-    if texts is not None:
-        table = read_table(texts)
-        examples = labelled_set(Path(record).name, table, names)
-        found = _with_categories(found, table)
+    if examples_path is not None:
+        examples = read_finetuning_set(examples_path, labels=names)
+        names = examples.label_set
+    found = read_data_map(record, label_set=names or ())
+    if categories is not None:
+        found = replace(found, categories=_categories(categories, found))
+    if examples is not None:
+        places_of(examples, found)
     counts = None if expression is None else mistake_counts(found, expression)
     if examples is not None and expression is not None and output is not None:
         chosen = mistaken_set(examples, found, expression)
@@ -79,23 +82,27 @@ def mistakes_command(
 
 
 def _check_outputs(
-    output: str | None, map_path: str | None, texts: str | None, overwrite: bool
+    output: str | None, map_path: str | None, inputs: Sequence[str | None], overwrite: bool
 ) -> None:
     """Refuse, before any work, outputs that exist or cannot be written."""
+    files = [output, map_path]
     if output is not None and Path(output).suffix != ".jsonl":
         check_target(output, overwrite=overwrite, folder=True)
-        vacant(map_path, overwrite=overwrite, inputs=[texts], tables=[map_path])
-    else:
-        vacant(output, map_path, overwrite=overwrite, inputs=[texts], tables=[map_path])
+        files = [map_path]
+    vacant(*files, overwrite=overwrite, inputs=inputs, tables=[map_path])
 
 
-def _with_categories(record: MistakeRecord, texts: pd.DataFrame) -> MistakeRecord:
-    """Add the categories, if the texts have any."""
-    if "category" not in texts:
-        return record
-    known = texts.dropna(subset=["category"])
+def _categories(path: str, record: MistakeRecord) -> tuple[str, ...]:
+    """Read the category of each example of a record."""
+    table = read_table(path)
+    lacking = [name for name in ("item", "category") if name not in table]
+    if lacking:
+        raise ResponseError(
+            f"{path} has no column {listing(lacking)}; it should hold item and category."
+        )
+    known = table.dropna(subset=["category"])
     named = dict(zip(known["item"].astype(str), known["category"].astype(str), strict=True))
-    return replace(record, categories=categories_of(record.items, named))
+    return categories_of(record.items, named)
 
 
 def _show(

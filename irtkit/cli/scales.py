@@ -9,16 +9,16 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.bridge.finetuning import TARGETS, Soft, finetuning_set, items_of, snli_texts
-from irtkit.bridge.finetuning_files import FORMATS, is_one_file, write_finetuning_set
-from irtkit.bridge.logs.options import LogOptions
-from irtkit.bridge.predictions import predictions_of
-from irtkit.bridge.selection import (
+from irtkit.bridge.finetuning.files import FORMATS, is_one_file, write_finetuning_set
+from irtkit.bridge.finetuning.scale_sets import TARGETS, Soft, finetuning_set, items_of, snli_texts
+from irtkit.bridge.finetuning.selection import (
     ORDERS,
     balanced_examples,
     first_examples,
     ordered_examples,
 )
+from irtkit.bridge.logs.options import LogOptions
+from irtkit.bridge.predictions import predictions_of
 from irtkit.cli.group import cli, vacant
 from irtkit.cli.log_options import with_log_options
 from irtkit.coding import Coding

@@ -286,4 +286,5 @@ def _umask() -> int:
 
 
 def reason_of(error: OSError) -> str:
+    """Why a file could not be used, in the words of the system."""
     return error.strerror or str(error)

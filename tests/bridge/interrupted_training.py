@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from irtkit.bridge import checkpoints, listener
-from irtkit.bridge.classifiers import TransformerClassifier
-from irtkit.bridge.training import Training, train
+from irtkit.bridge.training import checkpoints, listener
+from irtkit.bridge.training.classifiers import TransformerClassifier
+from irtkit.bridge.training.train import Training, train
 from tests.bridge.tiny import LABELS, examples
 
 METHOD = Training(epochs=3, learning_rate=1e-3, batch_size=8, accumulate=2, checkpoint_every=2)

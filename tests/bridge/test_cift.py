@@ -18,12 +18,13 @@ from scipy.stats import ttest_rel
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from irtkit.bridge.cift import plan_cells, read_cift, run_cift  # noqa: E402
-from irtkit.bridge.cift_cells import Cell, finetuning_method, placed  # noqa: E402
-from irtkit.bridge.cift_figure import cift_png  # noqa: E402
-from irtkit.bridge.cift_files import read_plan  # noqa: E402
-from irtkit.bridge.cift_page import page, write_cift  # noqa: E402
-from irtkit.bridge.cift_plan import (  # noqa: E402
+from irtkit.bridge.cift.cells import Cell, finetuning_method, placed  # noqa: E402
+from irtkit.bridge.cift.confidence import calibration_error, prediction_quality  # noqa: E402
+from irtkit.bridge.cift.experiment import plan_cells, read_cift, run_cift  # noqa: E402
+from irtkit.bridge.cift.figure import cift_png  # noqa: E402
+from irtkit.bridge.cift.files import read_plan  # noqa: E402
+from irtkit.bridge.cift.page import page, write_cift  # noqa: E402
+from irtkit.bridge.cift.plan import (  # noqa: E402
     ARMS,
     CiftDesign,
     CiftPlan,
@@ -32,10 +33,9 @@ from irtkit.bridge.cift_plan import (  # noqa: E402
     examples_for,
     treatments,
 )
-from irtkit.bridge.cift_tables import change_table, effect_table, mean_change  # noqa: E402
-from irtkit.bridge.confidence import calibration_error, prediction_quality  # noqa: E402
-from irtkit.bridge.training import Training  # noqa: E402
-from irtkit.bridge.turns import turn  # noqa: E402
+from irtkit.bridge.cift.tables import change_table, effect_table, mean_change  # noqa: E402
+from irtkit.bridge.cift.turns import turn  # noqa: E402
+from irtkit.bridge.training.train import Training  # noqa: E402
 from irtkit.cli import cift as command  # noqa: E402
 from irtkit.cli import run  # noqa: E402
 from irtkit.errors import FileError, IrtkitError, ModelError, ScaleError  # noqa: E402
@@ -603,8 +603,8 @@ def test_plan_file_with_a_fault_is_refused(name, plan, encoder, tmp_path):
 
 PROGRAM = """
 import sys
-from irtkit.bridge.cift import run_cift
-from irtkit.bridge.cift_files import read_plan
+from irtkit.bridge.cift.experiment import run_cift
+from irtkit.bridge.cift.files import read_plan
 run_cift(read_plan(sys.argv[1]), sys.argv[2], progress=lambda *at: print(*at, flush=True))
 """
 

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 
 from transformers import BertForSequenceClassification  # noqa: E402
 
-from irtkit.bridge.classifiers import (  # noqa: E402
+from irtkit.bridge.training.classifiers import (  # noqa: E402
     CallableClassifier,
     Classifier,
     ModuleClassifier,

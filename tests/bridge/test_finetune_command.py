@@ -17,9 +17,9 @@ pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
 import irtkit.cli.finetune  # noqa: F401
-from irtkit.bridge.classifiers import read_classifier
-from irtkit.bridge.finetuning_files import write_finetuning_set
-from irtkit.bridge.finetuning_reader import read_finetuning_set
+from irtkit.bridge.finetuning.files import write_finetuning_set
+from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.training.classifiers import read_classifier
 from irtkit.cli import run
 from irtkit.errors import FileError, ScaleError
 from tests.bridge.tiny import LABELS, encoder_folder, examples

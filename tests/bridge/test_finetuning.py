@@ -8,7 +8,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from irtkit.bridge.finetuning import FORMATS, card, finetuning_set, jsonl, write_finetuning_set
+from irtkit.bridge.finetuning import finetuning_set, write_finetuning_set
+from irtkit.bridge.finetuning.files import FORMATS, card, jsonl
 from irtkit.coding import Coding
 from irtkit.datasets import load_items
 from irtkit.errors import FileError, ScaleError

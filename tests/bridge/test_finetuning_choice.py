@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irtkit.bridge.examples import FinetuningSet, combined, labelled_set, relabelled
-from irtkit.bridge.finetuning import Soft, finetuning_set, snli_texts
-from irtkit.bridge.selection import (
+from irtkit.bridge.finetuning.examples import FinetuningSet, combined, labelled_set, relabelled
+from irtkit.bridge.finetuning.scale_sets import Soft, finetuning_set, snli_texts
+from irtkit.bridge.finetuning.selection import (
     balanced_examples,
     difficulty_matched,
     filtered_examples,

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from irtkit.arrays import same
-from irtkit.bridge.field import field_method, field_moments, screen_field
-from irtkit.bridge.leaderboard import leaderboard
-from irtkit.bridge.ranks import critical_distance, ranks
+from irtkit.bridge.ranking.field import field_method, field_moments, screen_field
+from irtkit.bridge.ranking.leaderboard import leaderboard
+from irtkit.bridge.ranking.ranks import critical_distance, ranks
 from irtkit.errors import ModelError, NothingKept, PredictionError, ResponseError
 from irtkit.estimation import MML, Priors, calibrate
 from irtkit.models import Rasch, TwoPL

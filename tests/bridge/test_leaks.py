@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from irtkit.bridge.leaks import check_leak, normalised, text_keys
+from irtkit.bridge.finetuning.leaks import check_leak, normalised, text_keys
 from irtkit.errors import ModelError
 
 TRAINED = pd.DataFrame(

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from irtkit.bridge.losses import (  # noqa: E402
+from irtkit.bridge.training.losses import (  # noqa: E402
     LOSSES,
     cross_entropy,
     kl,
@@ -13,7 +13,7 @@ from irtkit.bridge.losses import (  # noqa: E402
     pairwise,
     soft_cross_entropy,
 )
-from irtkit.bridge.training import LOSS_NAMES  # noqa: E402
+from irtkit.bridge.training.train import LOSS_NAMES  # noqa: E402
 from irtkit.errors import ModelError  # noqa: E402
 
 B, L = 7, 3

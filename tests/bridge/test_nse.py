@@ -10,15 +10,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from irtkit.bridge.classifiers import read_classifier, write_classifier  # noqa: E402
-from irtkit.bridge.nse import (  # noqa: E402
+from irtkit.bridge.training.classifiers import read_classifier, write_classifier  # noqa: E402
+from irtkit.bridge.training.nse import (  # noqa: E402
     NeuralSemanticEncoder,
     WordEncoder,
     nse_classifier,
     vocabulary_of,
     words_of,
 )
-from irtkit.bridge.training import Training, train  # noqa: E402
+from irtkit.bridge.training.train import Training, train  # noqa: E402
 from irtkit.errors import ModelError  # noqa: E402
 from tests.bridge.tiny import LABELS, examples  # noqa: E402
 

@@ -8,9 +8,9 @@ import pytest
 import scipy.sparse as sp
 from scipy import stats
 
-from irtkit.bridge.ability_differences import abilities
-from irtkit.bridge.clusters import clustered_mean, membership
-from irtkit.bridge.paired import mcnemar, paired_comparison
+from irtkit.bridge.ranking.ability_differences import abilities
+from irtkit.bridge.ranking.clusters import clustered_mean, membership
+from irtkit.bridge.ranking.paired import mcnemar, paired_comparison
 from irtkit.diagnostics.multiplicity import adjust
 from irtkit.errors import ModelError, ResponseError
 from irtkit.models import Graded, TwoPL

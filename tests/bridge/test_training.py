@@ -11,14 +11,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from irtkit.bridge.classifiers import (  # noqa: E402
+from irtkit.bridge.training.classifiers import (  # noqa: E402
     CallableClassifier,
     ModuleClassifier,
     TransformerClassifier,
     logits,
 )
-from irtkit.bridge.losses import LOSSES, mse  # noqa: E402
-from irtkit.bridge.training import LoRA, Training, train  # noqa: E402
+from irtkit.bridge.training.losses import LOSSES, mse  # noqa: E402
+from irtkit.bridge.training.train import LoRA, Training, train  # noqa: E402
 from irtkit.errors import FileError, ModelError, NotConverged  # noqa: E402
 from tests.bridge.minilm import minilm_folder  # noqa: E402
 from tests.bridge.tiny import LABELS, encoder_folder, examples, weighted  # noqa: E402

@@ -16,10 +16,10 @@ pytest.importorskip("accelerate")
 
 from transformers import BertForSequenceClassification  # noqa: E402
 
-from irtkit.bridge import checkpoints, listener  # noqa: E402
-from irtkit.bridge.checkpoints import RECORD, newest  # noqa: E402
-from irtkit.bridge.classifiers import TransformerClassifier  # noqa: E402
-from irtkit.bridge.training import train  # noqa: E402
+from irtkit.bridge.training import checkpoints, listener  # noqa: E402
+from irtkit.bridge.training.checkpoints import RECORD, newest  # noqa: E402
+from irtkit.bridge.training.classifiers import TransformerClassifier  # noqa: E402
+from irtkit.bridge.training.train import train  # noqa: E402
 from irtkit.errors import FileError  # noqa: E402
 from tests.bridge.interrupted_training import METHOD, whole  # noqa: E402
 from tests.bridge.tiny import LABELS, encoder_folder, examples  # noqa: E402

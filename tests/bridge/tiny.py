@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from irtkit.bridge.examples import FinetuningSet
+from irtkit.bridge.finetuning.examples import FinetuningSet
 
 LABELS = ("no", "perhaps", "yes")
 COLOURS = ("red", "green", "blue")

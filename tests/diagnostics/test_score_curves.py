@@ -30,7 +30,7 @@ def test_observed_shares_are_those_of_the_persons_with_that_score(known):
         assert row["n"] == there.sum()
         assert row["observed"] == codes[there, responses.items.index(item)].mean()
         assert row["low"] <= row["observed"] <= row["high"]
-        assert 0 < row["low"] or row["high"] < 1
+        assert row["low"] > 0 or row["high"] < 1
 
 
 def test_squared_residuals_add_up_to_the_item_fit_where_no_scores_are_joined(known):

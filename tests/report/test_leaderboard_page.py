@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irtkit.bridge.leaderboard import leaderboard
-from irtkit.bridge.paired import paired_comparison
+from irtkit.bridge.ranking.leaderboard import leaderboard
+from irtkit.bridge.ranking.paired import paired_comparison
 from irtkit.estimation import MML, Priors
 from irtkit.models import TwoPL
 from irtkit.report.leaderboard_page import leaderboard_page, p_value, percent
