@@ -90,7 +90,7 @@ def by_irtkit(size: str, responses: Responses, sampler: NUTS) -> Measured:
     slowest, r_hat = _agreement(posterior.parameters)
     return Measured(
         size,
-        sampler.formulation,
+        sampler.formulation if sampler.engine == "nutpie" else f"by {sampler.engine}",
         posterior.n_draws,
         posterior.sampling.compile_seconds,
         posterior.sampling.seconds,
@@ -139,6 +139,7 @@ def main() -> None:
     parser.add_argument("--tune", type=int, default=1000)
     parser.add_argument("--chains", type=int, default=4)
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--pymc", action="store_true", help="PyMC's own sampler too, marginal")
     parser.add_argument("--environment", type=Path, help="folder of the rivals, kept for reuse")
     parser.add_argument("--output", type=Path, help="JSON file for all that was measured")
     given = parser.parse_args()
@@ -152,6 +153,8 @@ def main() -> None:
             NUTS(**number, cores=given.cores, formulation=formulation)
             for formulation in ("joint", "marginal")
         ]
+        if given.pymc:
+            samplers.append(NUTS(**number, cores=given.cores, engine="pymc"))
         found = [by_irtkit(size, responses, sampler) for sampler in samplers]
         if given.environment is not None:
             python = rivals_python(given.environment)

@@ -151,7 +151,7 @@ def page(title: str, sections: Sequence[Section]) -> str:
         heading = [element("h2", section.title)] if section.title else []
         main.append(element("section", *heading, *section.parts))
     body = element("body", main)
-    if any(main.iter("table")):
+    if next(main.iter("table"), None) is not None:
         body.append(element("script", SCRIPT))
     document = element("html", {"lang": "en"}, head, body)
     return "<!DOCTYPE html>\n" + tostring(document, encoding="unicode", method="html") + "\n"

@@ -11,7 +11,9 @@ import zlib
 from pathlib import Path
 
 import pandas as pd
-import pyarrow
+import pytest
+
+pyarrow = pytest.importorskip("pyarrow")
 
 QUESTIONS = {"q1": "How many legs?", "q2": "Which colour?", "q3": "Who won?", "q4": "Why?"}
 RIGHT = {"a": (1, 0, 1, 0), "b": (0, 1, 0, 0)}
