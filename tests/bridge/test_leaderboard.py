@@ -67,7 +67,7 @@ def test_ranks_in_blocks_are_those_at_once(monkeypatch):
         return np.full((len(one), len(other)), 0.02)
 
     whole = ranks(theta, variances)
-    monkeypatch.setattr("irtkit.bridge.ranks.BLOCK_CELLS", 70)
+    monkeypatch.setattr("irtkit.bridge.ranking.ranks.BLOCK_CELLS", 70)
     assert same(ranks(theta, variances), whole)
 
 

@@ -267,7 +267,7 @@ def test_unusable_pairs_are_refused(made, calibration, monkeypatch):
         paired_comparison(made.responses, calibration, pairs=[(names[0], names[0])])
     with pytest.raises(ModelError, match="no two models"):
         paired_comparison(made.responses.select_persons([0]), calibration)
-    monkeypatch.setattr("irtkit.bridge.paired.MOST_PAIRS", 10)
+    monkeypatch.setattr("irtkit.bridge.ranking.paired.MOST_PAIRS", 10)
     with pytest.raises(ModelError, match="6 models make 15 pairs, more than 10"):
         paired_comparison(made.responses, calibration)
 
