@@ -25,7 +25,7 @@ from scipy.special import log_softmax
 from scipy.stats import kendalltau
 
 from benchmarks.mistakes import LABELS, SHARED, snli
-from irtkit.bridge.encoders import CRITERIA, rank_encoders
+from irtkit.bridge.encoders.ranking import CRITERIA, rank_encoders
 from irtkit.bridge.finetuning.examples import labelled_set
 from irtkit.bridge.training.classifiers import TransformerClassifier
 from tests.bridge.minilm import minilm_folder

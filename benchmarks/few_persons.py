@@ -178,12 +178,13 @@ def crowd(folder: Path) -> pd.DataFrame:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.few_persons")
+    parser.add_argument("--persons", type=int, nargs="*", default=SIZES)
     parser.add_argument("--simulations", type=int, default=20)
     parser.add_argument("--skewed", action="store_true")
     parser.add_argument("--models", type=Path, help="folder of matrices of language models")
     parser.add_argument("--crowd", type=Path, help="folder of the crowd answers of 2016")
     given = parser.parse_args()
-    for n_persons in SIZES if given.simulations else ():
+    for n_persons in given.persons if given.simulations else ():
         table = simulated(n_persons, given.simulations, given.skewed)
         print(f"\n{n_persons} x {N_ITEMS}, {given.simulations} simulations")
         print(table.round(3).to_string(), flush=True)

@@ -26,12 +26,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from irtkit.bridge.accuracy_change import accuracy_change
 from irtkit.bridge.finetuning.examples import FinetuningSet, labelled_set
 from irtkit.bridge.finetuning.leaks import check_leak, text_keys
 from irtkit.bridge.finetuning.selection import random_examples
-from irtkit.bridge.mistakes import epoch_summary, mistake_counts, mistaken_set
-from irtkit.bridge.recorder import MistakeRecorder, right_labels
+from irtkit.bridge.mistakes.accuracy_change import accuracy_change
+from irtkit.bridge.mistakes.record import epoch_summary, mistake_counts, mistaken_set
+from irtkit.bridge.mistakes.recorder import MistakeRecorder, right_labels
 from irtkit.bridge.training.classifiers import TransformerClassifier
 from irtkit.bridge.training.train import Training, train
 from tests.bridge.minilm import minilm_folder

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from irtkit import terminal
-from irtkit.bridge.encoders import CRITERIA, PretrainedEncoder, rank_encoders
+from irtkit.bridge.encoders.ranking import CRITERIA, PretrainedEncoder, rank_encoders
 from irtkit.bridge.finetuning.reading import read_finetuning_set
 from irtkit.bridge.finetuning.selection import random_examples
 from irtkit.cli.group import cli, vacant

@@ -10,6 +10,7 @@ import click
 from irtkit import terminal
 from irtkit.bridge.finetuning.examples import FinetuningSet
 from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.mistakes import MistakeRecorder, write_data_map
 from irtkit.bridge.training.classifiers import (
     Trainable,
     TransformerClassifier,
@@ -64,6 +65,7 @@ METHOD_OPTIONS = [
 @click.option("--labels", metavar="A,B,...", help="Labels, where the files do not name them.")
 @click.option("--max-length", type=click.IntRange(4), default=128, help="Tokens (default: 128).")
 @with_options(METHOD_OPTIONS)
+@click.option("--record", is_flag=True, help="Keep what is mistaken after each epoch: mistakes/.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("-o", "--output", required=True, help="Folder for the classifier and its history.")
 @JSON
@@ -73,6 +75,7 @@ def finetune_command(
     development: str | None,
     labels: str | None,
     max_length: int,
+    record: bool,
     resume: bool,
     output: str,
     as_json: bool,
@@ -81,7 +84,8 @@ def finetune_command(
     """Train a classifier on SET: a folder or .jsonl file of `irtkit export`, or a table.
 
     The output folder gets classifier/, history.csv and, while it is needed, the checkpoints in
-    run/. After an interruption, the same command with --resume goes on where it was.
+    run/; with --record also mistakes/, which the command mistakes reads. After an interruption,
+    the same command with --resume goes on where it was.
     """
     folder = Path(output)
     _check_folder(folder, resume)
@@ -93,6 +97,7 @@ def finetune_command(
     method = _method(training, options)
     start = _start(model, training, max_length, method)
     folder.mkdir(exist_ok=True)
+    recorder = MistakeRecorder(training)
     with terminal.progress_line("training") as tell:
         run = train(
             start,
@@ -100,10 +105,13 @@ def finetune_command(
             method=method,
             development=chosen,
             folder=folder / "run",
+            observers=[recorder] if record else [],
             progress=lambda done, of: tell(f"step {done:,} of {of:,}", done / of),
         )
     write_classifier(run.classifier, folder / "classifier", overwrite=True)
     write_table(run.history.set_index("epoch"), folder / "history.csv")
+    if record:
+        write_data_map(recorder.record(), folder / "mistakes", overwrite=True)
     _show(run, len(training.rows), folder, as_json)
 
 

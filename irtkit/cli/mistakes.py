@@ -10,17 +10,17 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.bridge.data_maps import data_map, read_data_map
 from irtkit.bridge.finetuning.files import write_finetuning_set
 from irtkit.bridge.finetuning.reading import read_finetuning_set
-from irtkit.bridge.mistakes import (
+from irtkit.bridge.mistakes.data_maps import data_map, read_data_map
+from irtkit.bridge.mistakes.record import (
     MistakeRecord,
     epoch_summary,
     mistake_counts,
     mistaken_set,
     places_of,
 )
-from irtkit.bridge.recorder import categories_of
+from irtkit.bridge.mistakes.recorder import categories_of
 from irtkit.cli.group import cli, vacant
 from irtkit.errors import ResponseError, listing
 from irtkit.io import read_table, write_table

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 
-from irtkit.bridge.encoders import CRITERIA, rank_encoders
-from irtkit.bridge.finetuning.examples import labelled_set
-from irtkit.bridge.transferability import (
+from irtkit.bridge.encoders.ranking import CRITERIA, rank_encoders
+from irtkit.bridge.encoders.transferability import (
     h_score,
     log_me,
     neighbour_accuracy,
     shrinkage,
     shrunk_h_score,
 )
+from irtkit.bridge.finetuning.examples import labelled_set
 from irtkit.errors import ModelError
 
 OPTIMISED = 1e-7  # nats per example between two optimisers

@@ -19,6 +19,7 @@ pytest.importorskip("accelerate")
 import irtkit.cli.finetune  # noqa: F401
 from irtkit.bridge.finetuning.files import write_finetuning_set
 from irtkit.bridge.finetuning.reading import read_finetuning_set
+from irtkit.bridge.mistakes import read_data_map
 from irtkit.bridge.training.classifiers import read_classifier
 from irtkit.cli import run
 from irtkit.errors import FileError, ScaleError
@@ -174,3 +175,15 @@ def test_sets_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "set" / "data" / "train.jsonl").unlink()
     with pytest.raises(FileError, match="holds 0 files"):
         read_finetuning_set(tmp_path / "set")
+
+
+def test_what_is_mistaken_is_recorded_for_the_command_that_chooses(given, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["finetune", given / "set", "--model", given / "encoder", "-o", out, *QUICK]
+    assert command(*words, "--record") == 0
+    record = read_data_map(out / "mistakes", label_set=LABELS)
+    assert (record.n_epochs, len(record.items)) == (2, 48)
+    chosen = tmp_path / "chosen.jsonl"
+    choose = ["mistakes", out / "mistakes", "--choose", "e1", "--set", given / "set", "-o", chosen]
+    assert command(*choose) == 0
+    assert len(chosen.read_text().splitlines()) == record.mistaken[0].sum()

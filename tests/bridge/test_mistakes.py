@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 
 from irtkit.arrays import same
-from irtkit.bridge.data_maps import data_map, read_data_map, write_data_map
 from irtkit.bridge.finetuning.examples import labelled_set
-from irtkit.bridge.mistakes import (
+from irtkit.bridge.mistakes.data_maps import data_map, read_data_map, write_data_map
+from irtkit.bridge.mistakes.record import (
     MistakeRecord,
     chosen,
     epoch_summary,
     mistake_counts,
     mistaken_set,
 )
-from irtkit.bridge.recorder import MistakeRecorder, label_probabilities, right_labels
+from irtkit.bridge.mistakes.recorder import MistakeRecorder, label_probabilities, right_labels
 from irtkit.errors import FileError, ModelError, PredictionError
 
 LABELS = ("no", "perhaps", "yes")

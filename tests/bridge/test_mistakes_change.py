@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from irtkit.bridge.accuracy_change import accuracy_change, effective_size, paired_margins
+from irtkit.bridge.mistakes.accuracy_change import accuracy_change, effective_size, paired_margins
 from irtkit.errors import ModelError
 
 EXACT = 1e-12

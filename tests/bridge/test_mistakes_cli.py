@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irtkit.bridge.data_maps import write_data_map
-from irtkit.bridge.mistakes import MistakeRecord
+from irtkit.bridge.mistakes.data_maps import write_data_map
+from irtkit.bridge.mistakes.record import MistakeRecord
 from irtkit.cli import run
 
 importlib.import_module("irtkit.cli.mistakes")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irtkit.bridge.epoch_expressions import DEEPEST, LONGEST, evaluated
+from irtkit.bridge.mistakes.expressions import DEEPEST, LONGEST, evaluated
 from irtkit.errors import ModelError
 
 EPOCHS = 3

@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
 
-from irtkit.bridge.encoders import rank_encoders  # noqa: E402
-from irtkit.bridge.mistake_training import before_after, train_on_mistakes  # noqa: E402
-from irtkit.bridge.mistakes import chosen, mistaken_set  # noqa: E402
-from irtkit.bridge.recorder import MistakeRecorder, label_probabilities, right_labels  # noqa: E402
+from irtkit.bridge.encoders.ranking import rank_encoders  # noqa: E402
+from irtkit.bridge.mistakes.record import chosen, mistaken_set  # noqa: E402
+from irtkit.bridge.mistakes.recorder import MistakeRecorder, label_probabilities, right_labels  # noqa: E402
+from irtkit.bridge.mistakes.stages import before_after, train_on_mistakes  # noqa: E402
 from irtkit.bridge.training.classifiers import TransformerClassifier  # noqa: E402
 from irtkit.bridge.training.train import Training, train  # noqa: E402
 from irtkit.errors import ModelError  # noqa: E402

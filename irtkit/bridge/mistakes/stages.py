@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from irtkit.bridge.accuracy_change import accuracy_change
-from irtkit.bridge.epoch_expressions import evaluated
 from irtkit.bridge.finetuning.examples import FinetuningSet
-from irtkit.bridge.mistakes import MistakeRecord, mistaken_set
-from irtkit.bridge.recorder import MistakeRecorder, categories_of, right_labels
+from irtkit.bridge.mistakes.accuracy_change import accuracy_change
+from irtkit.bridge.mistakes.expressions import evaluated
+from irtkit.bridge.mistakes.record import MistakeRecord, mistaken_set
+from irtkit.bridge.mistakes.recorder import MistakeRecorder, categories_of, right_labels
 from irtkit.bridge.training.classifiers import Classifier
 from irtkit.bridge.training.train import Training, TrainingRun, train
 

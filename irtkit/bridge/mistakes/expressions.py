@@ -2,7 +2,7 @@
 
 ``e2`` is what was noted of each example after the second epoch. ``~`` (not) binds closer than
 ``&`` (and), which binds closer than ``|`` (or), as in Python; brackets bind closest. The text is
-parsed by a small grammar and never evaluated as code. What is noted is the caller's: `mistakes.py`
+parsed by a small grammar and never evaluated as code. What is noted is the caller's: `record.py`
 passes which examples were mistaken.
 """
 

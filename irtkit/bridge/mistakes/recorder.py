@@ -15,7 +15,7 @@ import numpy as np
 
 from irtkit.arrays import BoolArray, FloatArray
 from irtkit.bridge.finetuning.examples import FinetuningSet
-from irtkit.bridge.mistakes import NO_CATEGORY, MistakeRecord, check_probabilities
+from irtkit.bridge.mistakes.record import NO_CATEGORY, MistakeRecord, check_probabilities
 from irtkit.errors import PredictionError, count, listing
 
 if TYPE_CHECKING:

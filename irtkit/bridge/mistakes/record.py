@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from irtkit.arrays import BoolArray, FloatArray, IntArray, frozen
-from irtkit.bridge.epoch_expressions import evaluated
 from irtkit.bridge.finetuning.examples import FinetuningSet
+from irtkit.bridge.mistakes.expressions import evaluated
 from irtkit.errors import ModelError, PredictionError, count, listing
 
 SUM_TOLERANCE = 1e-3

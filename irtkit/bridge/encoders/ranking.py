@@ -13,9 +13,14 @@ import numpy as np
 import pandas as pd
 
 from irtkit.arrays import FloatArray, IntArray
+from irtkit.bridge.encoders.transferability import (
+    h_score,
+    log_me,
+    neighbour_accuracy,
+    shrunk_h_score,
+)
 from irtkit.bridge.finetuning.examples import FinetuningSet
 from irtkit.bridge.training.classifiers import TransformerClassifier
-from irtkit.bridge.transferability import h_score, log_me, neighbour_accuracy, shrunk_h_score
 from irtkit.errors import ModelError, count, listing, shown
 
 CRITERIA = ("log_me", "shrunk_h_score", "h_score", "neighbour_accuracy", "log_me_published")

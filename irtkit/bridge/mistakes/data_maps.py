@@ -42,7 +42,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from irtkit.arrays import FloatArray
-from irtkit.bridge.mistakes import MistakeRecord
+from irtkit.bridge.mistakes.record import MistakeRecord
 from irtkit.errors import FileError, PredictionError, ResponseError, count, listing, shown
 from irtkit.io.files import read_bytes, write_folder_atomically
 from irtkit.io.tables import records
