@@ -46,11 +46,17 @@ codes, matrix = np.eye(3), sp.eye_array(3)
 persons = ["a", "b"]
 """
 
+NEEDS = {  # pages about an extra, and what must be there to run them
+    "docs/how-to/draw-plots.md": ("matplotlib",),
+    "docs/how-to/small-samples.md": ("nutpie", "pymc", "matplotlib"),
+}
 PAGES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if any(k == "python" for k, _ in blocks(p))])
 def test_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    for name in NEEDS.get(page, ()):
+        pytest.importorskip(name)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     with contextlib.redirect_stdout(io.StringIO()):
