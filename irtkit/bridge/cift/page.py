@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace as Row
 
@@ -99,6 +100,11 @@ def _means(scores: pd.DataFrame, scale: str) -> str:
     return _markdown(names, rows)
 
 
+def _interval(low: float, high: float) -> str:
+    """An interval in words, also where a single seed has none."""
+    return "(one seed)" if math.isnan(low) else f"({low:+.3f} to {high:+.3f})"
+
+
 def _changes(changes: pd.DataFrame, plan: CiftPlan) -> str:
     if not len(changes):
         return ""
@@ -117,7 +123,7 @@ def _changes(changes: pd.DataFrame, plan: CiftPlan) -> str:
             words(row),
             row.measure,
             f"{row.before:.3g}",
-            f"{row.change:+.3f} ({row.low:+.3f} to {row.high:+.3f})",
+            f"{row.change:+.3f} {_interval(row.low, row.high)}",
         ]
         for row in _records(here)
     ]
