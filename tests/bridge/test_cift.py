@@ -23,7 +23,7 @@ from irtkit.bridge.cift.confidence import calibration_error, prediction_quality 
 from irtkit.bridge.cift.experiment import plan_cells, read_cift, run_cift  # noqa: E402
 from irtkit.bridge.cift.figure import cift_png  # noqa: E402
 from irtkit.bridge.cift.files import read_plan  # noqa: E402
-from irtkit.bridge.cift.page import page, write_cift  # noqa: E402
+from irtkit.bridge.cift.page import _interval, page, write_cift  # noqa: E402
 from irtkit.bridge.cift.plan import (  # noqa: E402
     ARMS,
     CiftDesign,
@@ -696,3 +696,8 @@ def test_quality_of_perfect_and_of_worst_predictions():
     assert worst["brier"] == pytest.approx(2.0)
     assert worst["calibration_error"] == pytest.approx(1.0)
     assert math.isfinite(worst["log_loss"])
+
+
+def test_a_change_over_a_single_seed_has_no_interval():
+    assert _interval(math.nan, math.nan) == "(one seed)"
+    assert _interval(-0.25, 0.5) == "(-0.250 to +0.500)"
