@@ -88,7 +88,9 @@ def norms_of(scores: Scores, weights: FloatArray) -> Norms:
     return Norms(theta, below, at_or_below, total)
 
 
-def percentiles(scores: Scores, latent: Latent, norms: Norms) -> Percentiles:
+def percentiles(
+    scores: Scores, latent: Latent, norms: Norms, *, estimates: FloatArray | None = None
+) -> Percentiles:
     """Place abilities in the population.
 
     Parameters
@@ -100,12 +102,15 @@ def percentiles(scores: Scores, latent: Latent, norms: Norms) -> Percentiles:
     norms : Norms
         Its EAPs, for the empirical ones. `percentile_empirical_se` is their sampling error,
         sqrt(p (1 - p) / N).
+    estimates : array, shape (P,), optional
+        EAPs made as those of the norms were, items held fixed, where `scores` are not: where they
+        mix over draws of the items. They find the place among the norms.
     """
 
     def model_based(theta: FloatArray) -> FloatArray:
         return 100.0 * latent.cdf(theta)
 
-    theta = np.round(scores.theta, DECIMALS)
+    theta = np.round(scores.theta if estimates is None else estimates, DECIMALS)
     place = np.searchsorted(norms.theta, theta).astype(np.int64)  # first norm at or above
     tied = _tied(norms, theta, place)
     before = np.where(place > 0, norms.at_or_below[np.maximum(place - 1, 0)], 0.0)

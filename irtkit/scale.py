@@ -238,7 +238,8 @@ def scale_score(
     notes += _missing_notes(known, scale)
     scores = score(known, scale.calibration, item_draws=item_draws, seed=seed)
     right, wrong = _extremes(known, scale)
-    placed = percentiles(scores, scale.calibration.latent, scale.norms)
+    fixed = score(known, scale.calibration) if np.any(item_draws) else scores
+    placed = percentiles(scores, scale.calibration.latent, scale.norms, estimates=fixed.theta)
     return ScaleScores(scores, placed, right, wrong, tuple(notes))
 
 

@@ -238,3 +238,15 @@ def test_1pl_scale_scores():
     assert table["percentile_empirical"].between(0, 100).all()
     ranks = table[["theta", "percentile"]].round(6).rank()
     assert (ranks["theta"] == ranks["percentile"]).all()
+
+
+def test_draws_of_the_items_widen_intervals_and_leave_the_place_among_the_norms(scale):
+    answers = gold(scale)
+    answers[0] = next(label for label in scale.calibration.label_set if label != answers[0])
+    for given in (gold(scale), answers):
+        plain = scale_score(predict(scale, given), scale).table().iloc[0]
+        drawn = scale_score(predict(scale, given), scale, item_draws=100, seed=1).table().iloc[0]
+        assert drawn["standard_error"] > plain["standard_error"]
+        assert drawn["theta"] != plain["theta"]
+        for name in ("percentile_empirical", "percentile_midrank"):
+            assert drawn[name] == plain[name]

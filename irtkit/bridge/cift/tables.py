@@ -16,17 +16,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from irtkit.bridge.cift.cells import placed
 from irtkit.bridge.cift.plan import CiftPlan
+from irtkit.bridge.runs import margin_over_runs
 
 CELL = ["size", "seed", "training", "target", "loss", "balanced", "again"]
 ARM = ["training", "target", "loss", "balanced"]
 MEASURES = ("theta", "percentile", "accuracy")
 TEST_MEASURES = ("accuracy", "calibration_error", "log_loss", "crowd_kl")
 BASELINES = ("none", "random", "other")
-LEVEL = 0.975
 
 
 def score_table(documents: Sequence[Mapping[str, Any]], plan: CiftPlan) -> pd.DataFrame:
@@ -123,9 +122,7 @@ def mean_change(differences: np.ndarray) -> dict[str, float]:
     """Return mean, limits of the 95% interval (NaN for one seed) and number of differences."""
     n = len(differences)
     mean = float(differences.mean())
-    half = float("nan")
-    if n > 1:
-        half = float(student.ppf(LEVEL, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+    half = margin_over_runs(differences)
     return {"change": mean, "low": mean - half, "high": mean + half, "n_seeds": n}
 
 

@@ -37,15 +37,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from scipy.stats import t as student
 
 from irtkit.arrays import BoolArray, FloatArray, IntArray
 from irtkit.bridge.ranking.clusters import clustered_mean
+from irtkit.bridge.runs import margin_over_runs
 from irtkit.diagnostics.ability_groups import wilson
 from irtkit.errors import ModelError, count
 
 ALL = "all"
-LEVEL = 0.975
 
 
 def accuracy_change(
@@ -119,7 +118,7 @@ def _row(before: BoolArray, after: BoolArray, clusters: IntArray | None) -> dict
     low1, high1 = _wilson(one, clusters)
     low2, high2 = _wilson(two, clusters)
     below, above = paired_margins(one, two, effective_size(two - one, clusters))
-    spread = _run_margin(after.mean(axis=1) - before.mean(axis=1))
+    spread = np.nan_to_num(margin_over_runs(after.mean(axis=1) - before.mean(axis=1)))
     return {
         "n": len(one),
         "n_runs": len(before),
@@ -187,11 +186,3 @@ def effective_size(values: FloatArray, clusters: IntArray | None) -> float:
     members = sp.csr_array((np.ones(size), (np.arange(size), number)))  # (N, G)
     _, error, _ = clustered_mean(values[None], members)
     return max(size / max(float(error[0]) ** 2 * size / variance, 1.0), 1.0)
-
-
-def _run_margin(changes: FloatArray) -> float:
-    """Half the 95% interval of the mean change over runs (S,); zero for one run."""
-    runs = len(changes)
-    if runs == 1:
-        return 0.0
-    return float(student.ppf(LEVEL, runs - 1) * changes.std(ddof=1) / np.sqrt(runs))

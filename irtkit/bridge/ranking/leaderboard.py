@@ -22,7 +22,7 @@ from irtkit.estimation.calibration import Calibration, matched
 from irtkit.norms import percentiles
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, scale_score
-from irtkit.scoring import Scores, score
+from irtkit.scoring import Scores
 
 FIT = ["lz", "infit", "outfit"]
 
@@ -73,7 +73,6 @@ def leaderboard(
     able = abilities(known, part, item_draws=item_draws, clusters=members, seed=number)
     scores = placed.scores if members is None else _widened(placed.scores, able)
     standing = percentiles(scores, scale.calibration.latent, scale.norms)
-    at_estimate = percentiles(score(known, part), scale.calibration.latent, scale.norms)
     order = ranks(able.theta, able.variances)
     accuracy, error = _accuracy(known, part, members)
     table = pd.DataFrame(
@@ -85,7 +84,7 @@ def leaderboard(
             "percentile": standing.percentile,
             "percentile_low": standing.percentile_low,
             "percentile_high": standing.percentile_high,
-            "percentile_empirical": at_estimate.percentile_empirical,  # norms know no draws
+            "percentile_empirical": placed.percentiles.percentile_empirical,
             "accuracy": accuracy,
             "accuracy_error": error,
             "n_answered": scores.n_answered,
