@@ -122,6 +122,7 @@ from irtkit.models import (
 )
 from irtkit.norms import Norms, Percentiles
 from irtkit.planning import Plan, SampleSize, plan_sample
+from irtkit.report import write_report
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, ScaleScores, build_scale, scale_score
 from irtkit.scoring import (
@@ -333,6 +334,7 @@ __all__ = [
     "write_classifier",
     "write_finetuning_set",
     "write_posterior",
+    "write_report",
     "write_scale",
     "write_table",
     "write_tables",

@@ -105,7 +105,7 @@ def link(
         "stocking_lord" those of the test characteristic curve (the sum of the expected codes),
 
         .. math:: \sum_q w_q \sum_{ik} \left(P_{ik}(\theta_q) - P^*_{ik}(\theta_q)\right)^2,
-                  \qquad \sum_q w_q \Big(\sum_i E_i(\theta_q) - \sum_i E^*_i(\theta_q)\Big)^2
+                  \qquad \sum_q w_q \Bigl(\sum_i E_i(\theta_q) - \sum_i E^*_i(\theta_q)\Bigr)^2
 
         where P and E are the reference's, the starred ones the linked new calibration's, and
         theta and w the nodes and weights of the reference's ability distribution. Exchanging the

@@ -6,7 +6,8 @@ are in `cli/`, the options of the estimation in `method_options.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -15,6 +16,7 @@ import click
 
 from irtkit import terminal
 from irtkit.coding import Coding
+from irtkit.errors import ModelError, NotConverged, PredictionError, ResponseError
 from irtkit.io import TextFormat, read_list, read_responses
 from irtkit.layout import Layout, Long, Wide
 from irtkit.responses import Responses
@@ -60,10 +62,24 @@ class Reading:
         )
         terminal.tell_notes(responses.notes)
         if self.gold is not None:
-            responses = responses.select_items(responses.items_with_gold(self.gold))
+            with about(path):
+                responses = responses.select_items(responses.items_with_gold(self.gold))
         if self.items is not None:
-            responses = responses.select_items(read_list(self.items))
+            named = read_list(self.items)
+            with about(self.items):
+                responses = responses.select_items(named)
         return responses
+
+
+@contextmanager
+def about(path: str) -> Iterator[None]:
+    """Let what is refused within begin with the name of the file that it is about."""
+    try:
+        yield
+    except (ResponseError, ModelError, PredictionError, NotConverged) as error:
+        if path not in str(error):
+            error.args = (f"{path}: {error}",)
+        raise
 
 
 def pairs(option: str, words: Sequence[str]) -> dict[str, str]:

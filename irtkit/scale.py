@@ -16,6 +16,7 @@ import pandas as pd
 
 from irtkit.arrays import BoolArray, FloatArray, frozen
 from irtkit.coding import MISSING
+from irtkit.diagnostics.person_fit import one_label_notes
 from irtkit.errors import NotConverged, PredictionError, ScaleError, count, listing, nearest, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.record import calibration_fields, check_schema, read_calibration_fields
@@ -236,6 +237,7 @@ def scale_score(
     if extra:
         notes.append(f"{count(len(extra), 'item')} not on the scale ignored: {listing(extra)}.")
     notes += _missing_notes(known, scale)
+    notes += one_label_notes(known, scale.calibration)
     scores = score(known, scale.calibration, item_draws=item_draws, seed=seed)
     right, wrong = _extremes(known, scale)
     fixed = score(known, scale.calibration) if np.any(item_draws) else scores

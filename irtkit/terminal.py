@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 from rich.console import Console, JustifyMethod, OverflowMethod
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,7 @@ from rich.text import Text
 from irtkit.errors import visible
 
 MOST_ROWS = 40
+QUIET = "irtkit.quiet"  # in the `meta` of the command that runs
 WIDE = 6  # columns beyond which long ids are cut rather than folded
 PIPE_WIDTH = 160  # columns, where the output is no terminal
 SHORT = {  # headers that would make a table wider than its numbers
@@ -70,16 +73,26 @@ def out() -> Console:
 
 def err() -> Console:
     """Console on standard error."""
-    return Screen(file=sys.stderr, highlight=False, soft_wrap=True)
+    return Screen(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def quiet() -> bool:
+    """Whether the command that runs was asked to show errors only."""
+    running = click.get_current_context(silent=True)
+    return running is not None and bool(running.meta.get(QUIET))
 
 
 def say(text: str) -> None:
     """Print a line of results; markup in it is shown as it is."""
-    out().print(Text(visible(text)), soft_wrap=True)
+    if quiet():
+        return
+    out().print(Text(visible(text)), soft_wrap=not sys.stdout.isatty())
 
 
 def tell(text: str) -> None:
     """Print a line on standard error."""
+    if quiet():
+        return
     err().print(Text(visible(text)))
 
 
@@ -90,23 +103,54 @@ def tell_notes(notes: Sequence[str]) -> None:
 
 
 def show_table(frame: pd.DataFrame, title: str, *, most: int = MOST_ROWS) -> None:
-    """Print a frame as a table, its index first, cut after `most` rows."""
+    """Print a frame as a table, its index first, cut after `most` rows.
+
+    Where the terminal is too narrow, the last columns are left out and named below.
+    """
+    if quiet():
+        return
     flat = frame.reset_index()
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=None)
-    for name in flat.columns:
-        numeric = pd.api.types.is_numeric_dtype(flat[name])
-        header = SHORT.get(str(name), str(name).replace("_", " "))
-        side: JustifyMethod = "right" if numeric else "left"
-        how: OverflowMethod = "ellipsis" if len(flat.columns) > WIDE else "fold"
-        least = None if numeric else 12
-        table.add_column(
-            Text(header), justify=side, overflow=how, no_wrap=numeric, min_width=least
-        )
-    for row in flat.head(most).itertuples(index=False):
-        table.add_row(*(Text(cell(value)) for value in row))
-    out().print(table)
+    shown, n_shown = _that_fits(flat.head(most), title)
+    out().print(shown)
+    if n_shown < len(flat.columns):
+        others = ", ".join(_header(name) for name in flat.columns[n_shown:])
+        say(f"not shown for lack of width: {others}")
     if len(flat) > most:
         say(f"... and {len(flat) - most:,} more rows")
+
+
+def _that_fits(flat: pd.DataFrame, title: str) -> tuple[Table, int]:
+    """Make the table of as many first columns as the console is wide for; at least two."""
+    console = out()
+    unlimited = console.options.update(max_width=10**6)
+    n = len(flat.columns)
+    while True:
+        made = _table(flat.iloc[:, :n], title)
+        if n <= 2 or Measurement.get(console, unlimited, made).minimum <= console.width:
+            return made, n
+        n -= 1
+
+
+def _header(name: object) -> str:
+    return SHORT.get(str(name), str(name).replace("_", " "))
+
+
+def _longest(values: pd.Series, header: str) -> int:
+    """Count the characters of the longest number, or word of the header."""
+    return max(len(word) for word in (*header.split(), *map(cell, values)))
+
+
+def _table(flat: pd.DataFrame, title: str) -> Table:
+    table = Table(title=Text(visible(title)), title_justify="left", header_style="bold", box=None)
+    for name in flat.columns:
+        numeric = pd.api.types.is_numeric_dtype(flat[name])
+        side: JustifyMethod = "right" if numeric else "left"
+        how: OverflowMethod = "ellipsis" if len(flat.columns) > WIDE else "fold"
+        least = _longest(flat[name], _header(name)) if numeric else 12  # numbers are never cut
+        table.add_column(Text(visible(_header(name))), justify=side, overflow=how, min_width=least)
+    for row in flat.itertuples(index=False):
+        table.add_row(*(Text(cell(value)) for value in row))
+    return table
 
 
 def cell(value: Any) -> str:
@@ -120,11 +164,16 @@ def cell(value: Any) -> str:
     return visible(str(value)).replace("\n", "\\n")
 
 
+def show_text(text: str) -> None:
+    """Print text for another program, as it is."""
+    sys.stdout.write(text + "\n")
+
+
 def show_json(document: dict[str, Any]) -> None:
     """Print a document as JSON; NaN becomes null."""
     encoding = (sys.stdout.encoding or "").lower().replace("_", "-")
     text = json.dumps(_plain(document), ensure_ascii=encoding != "utf-8", indent=1)
-    sys.stdout.write(text + "\n")
+    show_text(text)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -160,7 +209,7 @@ def progress_line(what: str) -> Iterator[Any]:
         TimeElapsedColumn(),
         console=err(),
         transient=True,
-        disable=not err().is_terminal,
+        disable=quiet() or not err().is_terminal,
     ) as bar:
         task = bar.add_task(what, total=None)
 

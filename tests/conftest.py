@@ -6,6 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Of property tests that name no number of examples: few and always the same, or many new ones
+# with `--hypothesis-profile=nightly`.
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("nightly", max_examples=10_000, deadline=None, print_blob=True)
+settings.load_profile("quick")
 
 # Tests run side by side: threads of the linear algebra below them would only wait for each other.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

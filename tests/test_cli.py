@@ -157,8 +157,22 @@ def test_simulated_answers_are_read_back_from_every_kind_of_table(tmp_path, draw
 
 
 COMMANDS = [
-    *("bradley-terry", "calibrate", "cift", "compare", "crowd", "demo", "diagnose", "encoders"),
-    *("export", "finetune", "leaderboard", "link", "mistakes", "pairs", "plan", "plot", "read"),
+    *("bradley-terry", "calibrate", "cift", "compare", "completion", "crowd", "demo"),
+    *(
+        "diagnose",
+        "encoders",
+        "environment",
+        "export",
+        "finetune",
+        "leaderboard",
+        "link",
+        "mistakes",
+        "pairs",
+        "plan",
+        "plot",
+        "read",
+        "report",
+    ),
     *("score", "screen", "simulate"),
 ]
 

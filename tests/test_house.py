@@ -26,7 +26,7 @@ FLOORS = {
     room: number
     for number, rooms in enumerate(
         [
-            "errors arrays threads",
+            "errors arrays atomic threads",
             "coding fields layout storage responses models latent",
             "estimation",
             "scoring simulate linking planning",
@@ -37,7 +37,7 @@ FLOORS = {
             "datasets plots",
             "bridge",
             "report",
-            "terminal options method_options demo cli __main__",
+            "terminal environment options method_options demo cli __main__",
         ]
     )
     for room in rooms.split()

@@ -1,7 +1,8 @@
 """The command line: parse, read, call, write. No numbers are made here.
 
 `estimation.py` holds the commands about items, `diagnostics.py` the one about their fit,
-`screening.py` and `scales.py` those about scales, `group.py` what they hang on. Exit codes: 0
+`screening.py` and `scales.py` those about scales, `program.py` those about irtkit itself,
+`group.py` what they hang on; others are named after their command. Exit codes: 0
 done, 2 content or options that cannot be used, 3 estimation failed, 4 a file that cannot be read
 or written, 130 interrupted, 143 terminated.
 """
@@ -28,6 +29,8 @@ from irtkit.cli import (
     mistakes,
     pairwise,
     plot,
+    program,
+    report,
     scales,
     screening,
 )
@@ -48,6 +51,8 @@ __all__ = [
     "mistakes",
     "pairwise",
     "plot",
+    "program",
+    "report",
     "run",
     "scales",
     "screening",

@@ -78,7 +78,7 @@ def with_reading(command: Command) -> Command:
 
 
 @cli.command("crowd", short_help="Aggregate the labels of a crowd.")
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, type=click.Path())
 @with_reading
 @click.option("--key", type=click.Path(), help="Gold labels: item,label. Replaces those found.")
 @click.option(
@@ -99,7 +99,7 @@ def with_reading(command: Command) -> Command:
     help="Secret for the hashes; the same salt gives the same hashes.",
 )
 @click.option("--keep-ids", is_flag=True, help="With --workers: write the ids as they are.")
-@click.option("-o", "--output", help="Write the labels (CSV or Parquet).")
+@click.option("-o", "--output", type=click.Path(), help="Write the labels (CSV or Parquet).")
 @OVERWRITE
 @JSON
 def crowd_command(

@@ -8,7 +8,7 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.cli.group import cli
+from irtkit.cli.group import cli, vacant_folder
 from irtkit.diagnostics.ability_groups import item_curves
 from irtkit.diagnostics.dependence_reference import q3_reference
 from irtkit.diagnostics.dif import MODELLED, OBSERVED, dif
@@ -21,8 +21,7 @@ from irtkit.diagnostics.person_fit import person_fit
 from irtkit.errors import ModelError
 from irtkit.estimation import Calibration
 from irtkit.io import read_calibration, read_groups, write_tables
-from irtkit.io.files import check_target
-from irtkit.options import JSON, OVERWRITE, Reading, with_answers
+from irtkit.options import JSON, OVERWRITE, Reading, about, with_answers
 from irtkit.responses import Responses
 
 SHOWN = {  # of the wide tables, what a screen has place for
@@ -40,8 +39,8 @@ SHOWN = {  # of the wide tables, what a screen has place for
 
 
 @cli.command("diagnose", short_help="Test the fit of items, pairs, persons and the model.")
-@click.argument("answers")
-@click.argument("calibration")
+@click.argument("answers", type=click.Path())
+@click.argument("calibration", type=click.Path())
 @with_answers
 @click.option("--adjustment", type=click.Choice(ADJUSTMENTS), default="holm", show_default=True)
 @click.option("--groups", type=click.Path(), help="CSV of person,group: also test items for DIF.")
@@ -62,7 +61,7 @@ SHOWN = {  # of the wide tables, what a screen has place for
     help="Also a bootstrap reference of the largest Q3 from so many draws.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, help="For what is drawn.")
-@click.option("-o", "--output", required=True, help="Folder for the tables.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="Folder for the tables.")
 @OVERWRITE
 @JSON
 def diagnose_command(
@@ -86,11 +85,11 @@ def diagnose_command(
     LD-X2, LD-G2), model_fit.csv (M2 or C2), person_fit.csv (lz, infit, outfit), and what else was
     asked for. Of more than 3,000 items the most dependent pairs are listed, with histograms.
     """
-    check_target(output, overwrite=overwrite, folder=True)
+    vacant_folder(output, overwrite=overwrite)
     known = read_calibration(calibration)
     responses = reading.read(answers)
     tables = {"items": known.table()}
-    with terminal.progress_line("diagnosing") as tell:
+    with about(answers), terminal.progress_line("diagnosing") as tell:
 
         def told(what: str) -> Callable[[int, int], None]:
             return lambda done, every: tell(f"{what} {done} of {every}", done / every)
@@ -108,7 +107,8 @@ def diagnose_command(
         if groups is not None:
             tell("DIF")
             members = read_groups(groups, responses.persons)
-            tables["dif"] = dif(responses, members, method=dif_method)
+            with about(groups):
+                tables["dif"] = dif(responses, members, method=dif_method)
         if dimensions:
             tables["dimensionality"] = dimensionality(
                 responses, seed=seed, progress=told("parallel analysis")

@@ -42,7 +42,7 @@ from irtkit.options import JSON, OVERWRITE
     "--max-length", type=click.IntRange(4), default=128, show_default=True, help="In tokens."
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps.")
-@click.option("-o", "--output", help="Write the table (CSV or Parquet).")
+@click.option("-o", "--output", type=click.Path(), help="Write the table (CSV or Parquet).")
 @OVERWRITE
 @JSON
 def encoders_command(

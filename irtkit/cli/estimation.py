@@ -10,6 +10,7 @@ import pandas as pd
 
 from irtkit import terminal
 from irtkit.cli.group import cli, vacant
+from irtkit.cli.outputs import hold, keep_partial
 from irtkit.errors import NotConverged
 from irtkit.estimation import MML, Calibration, calibrate
 from irtkit.estimation.bayes import Bayes, Checks, sample_posterior, write_posterior
@@ -26,11 +27,12 @@ from irtkit.io import (
     write_calibration,
     write_table,
 )
+from irtkit.io.files import check_target
 from irtkit.linking import METHODS as LINKING_METHODS
 from irtkit.linking import link, linked
 from irtkit.method_options import MODEL, counter, models_of, watcher, with_method
 from irtkit.models import MODELS, ItemModel
-from irtkit.options import JSON, OVERWRITE, Reading, with_answers
+from irtkit.options import JSON, OVERWRITE, Reading, about, with_answers
 from irtkit.planning import plan_sample
 from irtkit.responses import Responses
 from irtkit.simulate import simulate
@@ -39,7 +41,7 @@ MOST_CELLS = 10**8  # answers that `simulate` draws
 
 
 @cli.command("calibrate", short_help="Estimate item parameters.")
-@click.argument("answers")
+@click.argument("answers", type=click.Path())
 @with_answers
 @with_method
 @click.option("--models", type=click.Path(), help="CSV of item,model, for items with others.")
@@ -47,7 +49,9 @@ MOST_CELLS = 10**8  # answers that `simulate` draws
     "--checkpoint", help="Keep the state in this file while it runs; go on from it if it exists."
 )
 @click.option("--posterior", help="With --method bayes: netCDF file for all draws.")
-@click.option("-o", "--output", required=True, help="Calibration file to write (JSON).")
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, help="Calibration file to write (JSON)."
+)
 @OVERWRITE
 @JSON
 def calibrate_command(
@@ -68,18 +72,20 @@ def calibrate_command(
         raise click.UsageError("--checkpoint belongs to --method mml; a sampler starts anew.")
     if not isinstance(method, Bayes) and posterior is not None:
         raise click.UsageError("--posterior belongs to --method bayes.")
+    if checkpoint is not None:
+        check_target(checkpoint, overwrite=True)
+        hold(checkpoint)
     responses = reading.read(answers)
     chosen = models_of(models, model, responses)
     checks = None
     try:
-        if isinstance(method, Bayes):
-            result, checks = _sampled(responses, chosen, method, posterior)
-        else:
-            result = _estimated(responses, chosen, method, checkpoint)
+        with about(answers):
+            if isinstance(method, Bayes):
+                result, checks = _sampled(responses, chosen, method, posterior)
+            else:
+                result = _estimated(responses, chosen, method, checkpoint)
     except NotConverged as error:
-        if error.calibration is not None:
-            write_calibration(error.calibration, f"{output}.partial")
-            terminal.tell_notes([f"The last state is in {output}.partial."])
+        keep_partial(error, output)
         raise
     write_calibration(result, output)
     if checkpoint is not None:
@@ -166,12 +172,14 @@ def _show_calibration(
 
 
 @cli.command("link", short_help="Put a calibration on the scale of another.")
-@click.argument("calibration")
-@click.argument("reference")
+@click.argument("calibration", type=click.Path())
+@click.argument("reference", type=click.Path())
 @click.option(
     "--method", type=click.Choice(LINKING_METHODS), default="stocking_lord", show_default=True
 )
-@click.option("-o", "--output", required=True, help="Calibration file to write (JSON).")
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, help="Calibration file to write (JSON)."
+)
 @OVERWRITE
 @JSON
 def link_command(
@@ -252,7 +260,9 @@ def plan_command(
     "--seed", type=click.IntRange(0), required=True, help="The same seed gives the same answers."
 )
 @click.option("--missing", type=click.FloatRange(0, 1, max_open=True), default=0.0)
-@click.option("-o", "--output", required=True, help="Answers to write (CSV or Parquet).")
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, help="Answers to write (CSV or Parquet)."
+)
 @click.option("--truth", help="Also write the true item parameters.")
 @OVERWRITE
 def simulate_command(

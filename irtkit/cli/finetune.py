@@ -20,6 +20,7 @@ from irtkit.bridge.training.classifiers import (
 from irtkit.bridge.training.extras import extra
 from irtkit.bridge.training.train import LOSS_NAMES, PRECISIONS, LoRA, Training, TrainingRun, train
 from irtkit.cli.group import cli
+from irtkit.cli.outputs import hold
 from irtkit.errors import FileError
 from irtkit.io import write_table
 from irtkit.io.files import check_target
@@ -67,7 +68,13 @@ METHOD_OPTIONS = [
 @with_options(METHOD_OPTIONS)
 @click.option("--record", is_flag=True, help="Keep what is mistaken after each epoch: mistakes/.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@click.option("-o", "--output", required=True, help="Folder for the classifier and its history.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    required=True,
+    help="Folder for the classifier and its history.",
+)
 @JSON
 def finetune_command(
     examples: str,
@@ -89,6 +96,8 @@ def finetune_command(
     """
     folder = Path(output)
     _check_folder(folder, resume)
+    hold(folder)
+    _check_folder(folder, resume)  # another run may just have ended
     names = tuple(name.strip() for name in labels.split(",")) if labels else None
     training = read_finetuning_set(examples, labels=names)
     chosen = None
@@ -96,7 +105,6 @@ def finetune_command(
         chosen = read_finetuning_set(development, labels=training.label_set)
     method = _method(training, options)
     start = _start(model, training, max_length, method)
-    folder.mkdir(exist_ok=True)
     recorder = MistakeRecorder(training)
     with terminal.progress_line("training") as tell:
         run = train(

@@ -17,7 +17,8 @@ from irtkit.bridge.ranking.leaderboard import graded_answers, leaderboard
 from irtkit.bridge.ranking.paired import paired_comparison
 from irtkit.cli.group import cli, vacant
 from irtkit.cli.log_options import with_log_options
-from irtkit.errors import NothingKept
+from irtkit.cli.outputs import keep_partial
+from irtkit.errors import NotConverged, NothingKept
 from irtkit.io import read_decisions, read_key, read_scale, write_scale, write_table
 from irtkit.io.files import write_atomically
 from irtkit.models import MODELS
@@ -50,7 +51,7 @@ CALIBRATING = ("--preset", "--model", "--decisions", "--scale-out", "--log")
 
 
 @cli.command("leaderboard", short_help="Rank models by their logs, on a page.")
-@click.argument("logs", nargs=-1, required=True)
+@click.argument("logs", nargs=-1, required=True, type=click.Path())
 @with_log_options
 @click.option("--scale", "scale_path", type=click.Path(), help="Use this scale's items as known.")
 @click.option("--preset", "rules", type=click.Choice(sorted(PRESETS)), help="[leaderboard]")
@@ -58,7 +59,7 @@ CALIBRATING = ("--preset", "--model", "--decisions", "--scale-out", "--log")
 @click.option("--decisions", type=click.Path(), help="CSV of item,decision,reason.")
 @click.option("--scale-out", help="Write the scale made of the models (JSON).")
 @click.option("--log", help="Write the screening log (CSV).")
-@click.option("-o", "--output", required=True, help="Page to write (HTML).")
+@click.option("-o", "--output", type=click.Path(), required=True, help="Page to write (HTML).")
 @click.option("--table", help="Write the table of models (CSV or Parquet).")
 @click.option("--pairs", help="Write the comparisons (CSV or Parquet).")
 @click.option(
@@ -113,7 +114,11 @@ def leaderboard_command(
     responses = _read(logs, log_options)
     notes = list(responses.notes)
     if known is None:
-        result = _screened(responses, model or "2pl", rules or "leaderboard", decisions, log)
+        try:
+            result = _screened(responses, model or "2pl", rules or "leaderboard", decisions, log)
+        except NotConverged as error:
+            keep_partial(error, output if scale_out is None else scale_out)
+            raise
         scale = build_scale(result, name=name)
         notes += result.calibration.notes
     else:
@@ -132,14 +137,14 @@ def leaderboard_command(
 
 
 @cli.command("compare", short_help="Compare models two by two.")
-@click.argument("scale")
-@click.argument("logs", nargs=-1, required=True)
+@click.argument("scale", type=click.Path())
+@click.argument("logs", nargs=-1, required=True, type=click.Path())
 @with_log_options
 @click.option(
     "--models", nargs=2, multiple=True, metavar="FIRST SECOND", help="Repeat for more; else all."
 )
 @with_options(COMPARISON_OPTIONS)
-@click.option("-o", "--output", help="Write the comparisons (CSV or Parquet).")
+@click.option("-o", "--output", type=click.Path(), help="Write the comparisons (CSV or Parquet).")
 @OVERWRITE
 @JSON
 def compare_command(

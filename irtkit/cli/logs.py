@@ -22,9 +22,11 @@ MOST_WIDE = 100_000  # columns that irtkit reads back
 
 
 @cli.command("read", short_help="Turn evaluation logs into a table of answers.")
-@click.argument("logs", nargs=-1, required=True)
+@click.argument("logs", nargs=-1, required=True, type=click.Path())
 @with_log_options
-@click.option("-o", "--output", required=True, help="Table of answers (CSV or Parquet).")
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, help="Table of answers (CSV or Parquet)."
+)
 @click.option("--texts", help="Write what the items ask: item, text, choices.")
 @click.option("--long", "is_long", is_flag=True, help="Write one row an answer.")
 @OVERWRITE

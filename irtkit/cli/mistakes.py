@@ -21,10 +21,9 @@ from irtkit.bridge.mistakes.record import (
     places_of,
 )
 from irtkit.bridge.mistakes.recorder import categories_of
-from irtkit.cli.group import cli, vacant
+from irtkit.cli.group import cli, vacant, vacant_folder
 from irtkit.errors import ResponseError, listing
 from irtkit.io import read_table, write_table
-from irtkit.io.files import check_target
 from irtkit.options import JSON, OVERWRITE
 
 
@@ -40,7 +39,12 @@ from irtkit.options import JSON, OVERWRITE
 @click.option("--labels", metavar="A,B,...", help="Labels, where the set does not name them.")
 @click.option("--categories", type=click.Path(), help="Table of item,category, for the counts.")
 @click.option("--map", "map_path", help="Write confidence, variability, ... (CSV or Parquet).")
-@click.option("-o", "--output", help="Write the chosen examples: a folder, or a .jsonl file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="Write the chosen examples: a folder, or a .jsonl file.",
+)
 @OVERWRITE
 @JSON
 def mistakes_command(
@@ -87,7 +91,7 @@ def _check_outputs(
     """Refuse, before any work, outputs that exist or cannot be written."""
     files = [output, map_path]
     if output is not None and Path(output).suffix != ".jsonl":
-        check_target(output, overwrite=overwrite, folder=True)
+        vacant_folder(output, overwrite=overwrite)
         files = [map_path]
     vacant(*files, overwrite=overwrite, inputs=inputs, tables=[map_path])
 

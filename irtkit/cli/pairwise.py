@@ -26,7 +26,7 @@ GAMMA = click.FloatRange(0)
 
 
 @cli.command("pairs", short_help="Choose pairs of scored items, with soft targets.")
-@click.argument("scores")
+@click.argument("scores", type=click.Path())
 @click.option(
     "--pairs",
     "n_pairs",
@@ -42,7 +42,9 @@ GAMMA = click.FloatRange(0)
     help="Softness of the targets, in the unit of the scores; 0 makes them 0 and 1.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
-@click.option("-o", "--output", required=True, help="Write the pairs (CSV or Parquet).")
+@click.option(
+    "-o", "--output", type=click.Path(), required=True, help="Write the pairs (CSV or Parquet)."
+)
 @OVERWRITE
 @JSON
 def pairs_command(
@@ -72,7 +74,7 @@ def pairs_command(
 
 
 @cli.command("bradley-terry", short_help="Strengths of items from comparisons.")
-@click.argument("comparisons")
+@click.argument("comparisons", type=click.Path())
 @click.option(
     "--gamma",
     type=click.FloatRange(0, min_open=True),
@@ -103,7 +105,7 @@ def pairs_command(
 @click.option("--known", type=click.Path(), help="Table of item,score: known strengths, kept.")
 @click.option("--truth", type=click.Path(), help="Table of item,score to compare with.")
 @click.option("--align", type=click.Choice(ALIGNMENTS), default="shift", show_default=True)
-@click.option("-o", "--output", help="Write the strengths (CSV or Parquet).")
+@click.option("-o", "--output", type=click.Path(), help="Write the strengths (CSV or Parquet).")
 @OVERWRITE
 @JSON
 def bradley_terry_command(

@@ -19,6 +19,7 @@ from irtkit.estimation import Calibration
 from irtkit.estimation.bayes import read_posterior
 from irtkit.io import read_calibration, read_scale, read_table
 from irtkit.io.documents import read_json
+from irtkit.io.results import typed
 from irtkit.options import OVERWRITE
 from irtkit.plots.course import PATHS
 from irtkit.plots.pairs import WORDS
@@ -39,10 +40,6 @@ HELP = """Draw what other commands wrote: a calibration, a scale or a table.
   irtkit plot percentiles scale.json --scores scores.csv -o norms.pdf
   irtkit plot dependence tables/local_dependence.csv -o pairs.png
 """
-NAMES = {  # columns that hold names, even if these look like numbers
-    *("item", "item_1", "item_2", "person", "model"),
-    *("category", "scale", "method", "rule", "decision", "reason"),
-}
 
 
 @cli.group("plot", help=HELP, short_help="Draw a calibration, a scale or a table as a picture.")
@@ -71,8 +68,14 @@ def drawing(name: str, source: str, help_text: str) -> Callable[[Callable[..., A
                 help="Of a PNG, an inch.",
             ),
             OVERWRITE,
-            click.option("-o", "--output", required=True, help="Picture: .png, .svg or .pdf."),
-            click.argument("path", metavar=source),
+            click.option(
+                "-o",
+                "--output",
+                type=click.Path(),
+                required=True,
+                help="Picture: .png, .svg or .pdf.",
+            ),
+            click.argument("path", metavar=source, type=click.Path()),
         ):
             command = option(command)
         return plot_group.command(name, short_help=help_text, help=draw.__doc__)(command)
@@ -96,21 +99,8 @@ def _table(path: str, index: Sequence[str] = ()) -> pd.DataFrame:
             f"{path} has no column {listing(lacking)}; its columns are "
             f"{listing(found.columns, 12)}. Is it the table that this picture needs?"
         )
-    typed = pd.DataFrame({name: _typed(str(name), cells) for name, cells in found.items()})
-    return typed.set_index(list(index)) if index else typed
-
-
-def _typed(name: str, cells: pd.Series) -> pd.Series:
-    """Numbers and truth values from text, where all cells of a column are such."""
-    words = cells.map(str, na_action="ignore")
-    if name in NAMES:
-        return words
-    if words.dropna().isin(["True", "False"]).all() and words.notna().any():
-        return words == "True"
-    try:
-        return pd.to_numeric(cells)
-    except (ValueError, TypeError):
-        return cells
+    table = typed(found)
+    return table.set_index(list(index)) if index else table
 
 
 @drawing("curves", "CALIBRATION|SCALE", "Item curves.")
@@ -213,7 +203,7 @@ def leaderboard_command(path: str) -> Any:
 
 
 @drawing("trace", "POSTERIOR", "Chains of one parameter.")
-@click.option("--parameter", default="slope", show_default=True)
+@click.option("--parameter", default="discrimination", show_default=True)
 @ITEM
 def trace_command(path: str, parameter: str, items: Sequence[str]) -> Any:
     """Draw the chains of a parameter, for at most 24 items or for the population."""

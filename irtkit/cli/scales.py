@@ -19,8 +19,9 @@ from irtkit.bridge.finetuning.selection import (
 )
 from irtkit.bridge.logs.options import LogOptions
 from irtkit.bridge.predictions import predictions_of
-from irtkit.cli.group import cli, vacant
+from irtkit.cli.group import cli, vacant, vacant_folder
 from irtkit.cli.log_options import with_log_options
+from irtkit.cli.outputs import hold
 from irtkit.coding import Coding
 from irtkit.demo import run_demo
 from irtkit.errors import ResponseError
@@ -30,12 +31,12 @@ from irtkit.io import (
     read_table,
     write_table,
 )
-from irtkit.io.files import check_target
 from irtkit.options import (
     JSON,
     LABEL_OPTIONS,
     OVERWRITE,
     TEXT_OPTIONS,
+    about,
     pairs,
     with_options,
 )
@@ -43,8 +44,8 @@ from irtkit.scale import scale_score
 
 
 @cli.command("score", short_help="Place models on a scale.")
-@click.argument("scale")
-@click.argument("predictions", nargs=-1, required=True)
+@click.argument("scale", type=click.Path())
+@click.argument("predictions", nargs=-1, required=True, type=click.Path())
 @with_options([*LABEL_OPTIONS, *TEXT_OPTIONS])
 @with_log_options
 @click.option(
@@ -53,7 +54,7 @@ from irtkit.scale import scale_score
     default=0,
     help="Draw the item parameters so often: intervals then include their uncertainty.",
 )
-@click.option("-o", "--output", help="Write the scores (CSV or Parquet).")
+@click.option("-o", "--output", type=click.Path(), help="Write the scores (CSV or Parquet).")
 @OVERWRITE
 @JSON
 def score_command(
@@ -84,7 +85,8 @@ def score_command(
     made = predictions_of(predictions, coding=coding, text=text, options=log_options)
     tables, notes = [], []
     for source in made:
-        result = scale_score(source.responses, known, item_draws=item_draws)
+        with about(source.name):
+            result = scale_score(source.responses, known, item_draws=item_draws)
         tables.append(result.table())
         notes += [f"{source.name}: {note}" for note in (*source.responses.notes, *result.notes)]
     table = pd.concat(tables)
@@ -106,7 +108,7 @@ def score_command(
 
 
 @cli.command("export", short_help="Write a fine-tuning set.")
-@click.argument("scales", nargs=-1, required=True, metavar="SCALE...")
+@click.argument("scales", nargs=-1, required=True, metavar="SCALE...", type=click.Path())
 @click.option("--texts", type=click.Path(), help="Table of item,text[,text_pair].")
 @click.option(
     "--snli",
@@ -172,7 +174,7 @@ def export_command(
     if is_one_file(output):
         vacant(output, overwrite=overwrite, inputs=[*scales, texts, *snli, *held_out])
     else:
-        check_target(output, overwrite=overwrite, folder=True)
+        vacant_folder(output, overwrite=overwrite)
     known, held = [read_scale(path) for path in scales], [read_scale(path) for path in held_out]
     examples = finetuning_set(
         known,
@@ -201,4 +203,5 @@ def demo_command(output: str) -> None:
 
     Takes a few seconds. Writes scales, logs, scores and a fine-tuning set.
     """
+    hold(output)
     run_demo(Path(output))

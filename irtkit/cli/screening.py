@@ -9,15 +9,25 @@ import click
 import pandas as pd
 
 from irtkit import terminal
-from irtkit.cli.group import cli, vacant
-from irtkit.errors import IrtkitError, NothingKept
+from irtkit.cli.group import cli, vacant, vacant_folder
+from irtkit.cli.outputs import keep_partial
+from irtkit.errors import IrtkitError, NotConverged, NothingKept
 from irtkit.estimation import MML
 from irtkit.estimation.by_method import Method
-from irtkit.io import read_decisions, write_scale, write_table, write_tables
-from irtkit.io.files import check_target
+from irtkit.io import (
+    calibration_content,
+    read_decisions,
+    scale_content,
+    write_scale,
+    write_table,
+    write_tables,
+)
+from irtkit.io.documents import previous_content
+from irtkit.io.files import write_folder_atomically
+from irtkit.io.tables import table_content
 from irtkit.method_options import with_method
 from irtkit.models import MODELS, ItemModel
-from irtkit.options import JSON, OVERWRITE, Reading, with_answers
+from irtkit.options import JSON, OVERWRITE, Reading, about, with_answers
 from irtkit.responses import Responses
 from irtkit.scale import build_scale
 from irtkit.screening import (
@@ -34,7 +44,7 @@ from irtkit.screening import (
 
 
 @cli.command("screen", short_help="Drop poor items, freeze the rest as a scale.")
-@click.argument("answers", nargs=-1, required=True)
+@click.argument("answers", nargs=-1, required=True, type=click.Path())
 @with_answers
 @with_method
 @click.option("--preset", "rules", type=click.Choice(sorted(PRESETS)), default="lalor2016")
@@ -47,7 +57,13 @@ from irtkit.screening import (
     help="One scale for the items of each gold label; the output is a folder.",
 )
 @click.option("--name", help="What the scale measures (default: the output's name).")
-@click.option("-o", "--output", required=True, help="Scale file (JSON), or folder, to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    required=True,
+    help="Scale file (JSON), or folder, to write.",
+)
 @click.option("--log", help="Also write the screening log (CSV).")
 @click.option("--checks", help="Also check the screening, into this folder of tables.")
 @click.option(
@@ -89,23 +105,35 @@ def screen_command(
     if checks is not None:
         if not isinstance(method, MML):
             raise click.UsageError("--checks repeats the screening often: use --method mml.")
-        check_target(checks, overwrite=overwrite, folder=True)
+        vacant_folder(checks, overwrite=overwrite)
     if each_gold or len(answers) > 1:
         if log is not None or name is not None or checks is not None:
             raise click.UsageError(
                 "--log, --name and --checks are for one scale; several get their logs and names "
                 "in the output folder."
             )
-        check_target(output, overwrite=overwrite, folder=True)
+        vacant_folder(output, overwrite=overwrite)
         decided = _decisions(decisions, keep, drop)
         parts = _parts(answers, reading, each_gold)
-        summary = _screen_all(parts, MODELS[model], rules, method, decided, output, overwrite)
+        summary, unconverged = _screen_all(
+            parts, MODELS[model], rules, method, decided, output, overwrite
+        )
         _show_summary(summary, output, as_json)
+        if unconverged:
+            raise NotConverged(
+                f"Not converged: {', '.join(unconverged)}. Their last states are in {output}, in "
+                "files that end in .partial."
+            )
         return
     vacant(output, log, overwrite=overwrite, inputs=inputs, tables=[log])
     decided = _decisions(decisions, keep, drop)
     responses = reading.read(answers[0])
-    result = _screened(responses, MODELS[model], rules, method, decided, log)
+    try:
+        with about(answers[0]):
+            result = _screened(responses, MODELS[model], rules, method, decided, log)
+    except NotConverged as error:
+        keep_partial(error, output)
+        raise
     scale = build_scale(result, name=name or Path(output).stem)
     write_scale(scale, output)
     if log is not None:
@@ -234,8 +262,12 @@ def _checked(
 def _parts(answers: Sequence[str], reading: Reading, each_gold: bool) -> dict[str, Responses]:
     """Read all answers; name each part after its file and, if wanted, its gold label."""
     parts: dict[str, Responses] = {}
+    known: dict[str, str] = {}
     for number, path in enumerate(answers):
         responses = reading.read(path, number)
+        twin = known.setdefault(responses.fingerprint(), path)
+        if twin != path:
+            terminal.tell_notes([f"{path} holds the same answers as {twin}."])
         stem = Path(path).name.split(".")[0]
         labels = sorted(set(responses.key or ())) if each_gold else [""]
         if not labels:
@@ -257,11 +289,14 @@ def _screen_all(
     decided: Sequence[Decision],
     output: str,
     overwrite: bool,
-) -> pd.DataFrame:
-    """Screen each part; write scales, logs and a summary. A part that fails is told of there."""
-    made: dict[str, Screening] = {}
-    rows = []
-    logs: dict[str, pd.DataFrame] = {}
+) -> tuple[pd.DataFrame, list[str]]:
+    """Screen each part; write scales, logs and a summary as one folder.
+
+    A part that fails is told of there; the names of those that did not converge are returned.
+    """
+    files: dict[str, bytes] = {}
+    rows, unconverged = [], []
+    stories: list[str] = []
     for name, responses in parts.items():
         own = [choice for choice in decided if choice.item in set(responses.items)]
         row: dict[str, object] = {
@@ -269,30 +304,48 @@ def _screen_all(
             "n_persons": responses.n_persons,
             "n_items": responses.n_items,
         }
+        log = None
         try:
             result = _screened(responses, model, rules, method, own, None)
         except IrtkitError as error:
             row |= {"n_kept": 0, "dropped": str(error)}
-            if isinstance(error, NothingKept) and error.log is not None:
-                logs[f"{name}.log"] = error.log.set_index("step")
+            log = error.log if isinstance(error, NothingKept) else None
+            if isinstance(error, NotConverged):
+                unconverged.append(name)
+                if error.calibration is not None:
+                    files[f"{name}.json.partial"] = calibration_content(error.calibration, name)
         else:
-            made[name] = result
-            logs[f"{name}.log"] = result.log.set_index("step")
-            pairs = zip(result.dropped["item"], result.dropped["rule"], strict=True)
-            row |= {
-                "n_kept": len(result.kept),
-                "dropped": ", ".join(f"{item} ({rule})" for item, rule in pairs) or "nothing",
-                "log_likelihood": result.first.log_likelihood,
-            }
+            log = result.log
+            files |= _scale_files(result, name, output)
+            stories += [f"{name}: {line}" for line in story(result)]
+            row |= _kept(result)
+        if log is not None:
+            files[f"{name}.log.csv"] = table_content(log.set_index("step"), f"{name}.log.csv")
         rows.append(row)
     summary = pd.DataFrame(rows).set_index("scale")
-    write_tables({**logs, "summary": summary}, output, overwrite=overwrite)
-    for name, result in made.items():
-        write_scale(build_scale(result, name=name), Path(output) / f"{name}.json")
-    for name, result in made.items():
-        for line in story(result):
-            terminal.tell(f"{name}: {line}")
-    return summary
+    files["summary.csv"] = table_content(summary, "summary.csv")
+    write_folder_atomically(output, files, overwrite=overwrite)
+    for line in stories:
+        terminal.tell(line)
+    return summary, unconverged
+
+
+def _scale_files(result: Screening, name: str, output: str) -> dict[str, bytes]:
+    """Make the file of a scale and, if it replaces another, that one's backup."""
+    path = Path(output) / f"{name}.json"
+    content = scale_content(build_scale(result, name=name), path)
+    previous = previous_content(path, content)
+    backup = {} if previous is None else {f"{path.name}.bak": previous}
+    return {path.name: content, **backup}
+
+
+def _kept(result: Screening) -> dict[str, object]:
+    pairs = zip(result.dropped["item"], result.dropped["rule"], strict=True)
+    return {
+        "n_kept": len(result.kept),
+        "dropped": ", ".join(f"{item} ({rule})" for item, rule in pairs) or "nothing",
+        "log_likelihood": result.first.log_likelihood,
+    }
 
 
 def _show_summary(summary: pd.DataFrame, output: str, as_json: bool) -> None:

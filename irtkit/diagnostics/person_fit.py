@@ -37,6 +37,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from irtkit import storage
 from irtkit.arrays import FloatArray
 from irtkit.coding import MISSING
 from irtkit.diagnostics.residuals import (
@@ -50,7 +51,7 @@ from irtkit.diagnostics.residuals import (
     over_blocks,
     terms,
 )
-from irtkit.errors import ModelError, count, listing
+from irtkit.errors import MOST_EXAMPLES, ModelError, count, listing, shown
 from irtkit.estimation.calibration import Calibration, matched
 from irtkit.latent import Normal
 from irtkit.responses import Responses
@@ -145,6 +146,32 @@ def person_fit(
         },
         index=pd.Index(known.persons, name="person"),
     )
+
+
+def one_label_notes(responses: Responses, calibration: Calibration) -> list[str]:
+    """Name, with their lz, persons who gave all items one label although the key has several.
+
+    Parameters
+    ----------
+    responses : Responses
+        Labels graded by a key; of other answers nothing is known.
+    calibration : Calibration
+    """
+    if responses.labels is None or len(set(responses.key or ())) < 2:
+        return []
+    labels = storage.dense(responses.labels).astype(np.int64)  # (P, I)
+    seen = labels != MISSING
+    highest = labels.max(axis=1)
+    same = highest == np.where(seen, labels, highest[:, None]).min(axis=1)
+    rows = np.flatnonzero(same & (seen.sum(axis=1) > 1))[:MOST_EXAMPLES]
+    if not len(rows):
+        return []
+    lz = person_fit(responses.select_persons(rows), calibration)["lz"]
+    return [
+        f"{shown(person)} gave every item the label {shown(responses.label_set[highest[row]])}; "
+        f"its person fit lz is {lz[person]:.2f}."
+        for row, person in zip(rows, lz.index, strict=True)
+    ]
 
 
 def person_mean_squares(

@@ -98,7 +98,7 @@ class Calibration:
     n_parameters : int
         Free parameters, those of the ability distribution included.
     n_persons : float
-        Sum of the person weights.
+        Sum of the weights of the persons who answered.
     convergence : Convergence
     categories, label_set : tuple of str
         What the codes 0 .. K-1 mean; the raw labels, if there were any.
@@ -287,7 +287,25 @@ def matched(responses: Responses, calibration: Calibration) -> tuple[Responses, 
     part = restricted(calibration, places) if len(places) < len(calibration.items) else calibration
     chosen = responses if responses.items == part.items else responses.select_items(part.items)
     check_categories(chosen, part.assignment)
+    _check_meaning(chosen, part)
     return chosen, part
+
+
+def _check_meaning(responses: Responses, calibration: Calibration) -> None:
+    """Refuse answers whose codes mean other categories than the calibration's."""
+    grades = {"wrong": "0", "right": "1"}
+    mine, known = (
+        [grades.get(name, name) for name in names]
+        for names in (responses.categories, calibration.categories)
+    )
+    declared = len(known) >= int(calibration.assignment.n_categories.max())
+    if not declared or len(known) == len(mine) == 2 or mine[: len(known)] == known[: len(mine)]:
+        return
+    raise ModelError(
+        f"The answers have the categories {listing(mine, 12)}, and the items were calibrated with "
+        f"{listing(known, 12)}: the same code would mean two things. Declare the calibration's "
+        f"order (--order {','.join(known)}), or recode the answers."
+    )
 
 
 def restricted(calibration: Calibration, places: list[int]) -> Calibration:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from irtkit.arrays import BoolArray, FloatArray
+from irtkit.errors import NotConverged
 from irtkit.estimation.checkpoint import Checkpoint
 from irtkit.estimation.em import Tables, e_step
 from irtkit.estimation.m_step import Problem, expand, m_step
@@ -23,6 +24,7 @@ from irtkit.latent import Normal
 MORE_NODES = 1.1  # restart with a finer grid when it needs so many times the nodes
 STEEP = 0.25  # share of the bound from which a slope may be running away
 STANDSTILL = 1e-10  # change of a parameter below which only rounding moves
+FALL = 1e-8  # relative fall of the log-likelihood in an EM step that rounding does not explain
 NO_GAIN = 1e-8  # relative gain of log-likelihood in a cycle that is none
 
 
@@ -153,6 +155,7 @@ class _Map:
         self.change = np.zeros(problem.shape)
         self.gradient_per_person = np.inf
         self.n_persons = float(problem.blocks.weight().sum())
+        self.last: tuple[FloatArray, float] | None = None
 
     def __call__(self, point: FloatArray) -> tuple[FloatArray, float]:
         """Return the improved vector and the objective at the vector given."""
@@ -180,7 +183,22 @@ class _Map:
         if problem.population.kind == "normal" and problem.structure.movable:
             better, vector = expand(problem, better, vector, self.theta, expected.mass)
         self.change = better - parameters
-        return np.concatenate([_filled(better), vector]), objective
+        image = np.concatenate([_filled(better), vector])
+        self._check_rise(point, objective)
+        self.last = image, objective
+        return image, objective
+
+    def _check_rise(self, point: FloatArray, objective: float) -> None:
+        """Stop where an EM step has lowered what it cannot lower, which only a defect does."""
+        if self.last is None or self.problem.population.kind == "histogram":
+            return
+        image, before = self.last
+        if objective < before - FALL * abs(before) and np.array_equal(point, image):
+            raise NotConverged(
+                f"The log-likelihood fell from {before:.6f} to {objective:.6f} in a step that "
+                "cannot lower it. That is a defect of irtkit: please report it, with what "
+                "`irtkit environment` prints."
+            )
 
     def _record(self, parameters: FloatArray, gradient: FloatArray) -> None:
         """Keep the gradient of the free parameters, those at a bound left out."""

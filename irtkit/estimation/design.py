@@ -11,13 +11,14 @@ from scipy.sparse.csgraph import connected_components
 
 from irtkit.arrays import FloatArray, IntArray
 from irtkit.coding import MISSING
-from irtkit.errors import ModelError, listing
+from irtkit.errors import ModelError, listing, shown
 from irtkit.responses import Responses
 from irtkit.storage import Codes
 
 POWER_ITERATIONS = 50
 SAMPLED_PERSONS = 4000
 SAMPLED_CELLS = 10_000_000
+MOST_LINKS = 5_000_000
 
 
 def check_connected(responses: Responses) -> None:
@@ -53,6 +54,37 @@ def _components(codes: Codes) -> IntArray:
     links: sp.coo_array = sp.block_array([[None, seen.T], [seen, None]])  # type: ignore[list-item]
     _, component = connected_components(links, directed=False)
     return np.asarray(component[:n_items], dtype=np.int64)
+
+
+def weak_links(responses: Responses) -> list[str]:
+    """Say which single items, or persons, hold the parts of an incomplete design together.
+
+    Looked for where there are at most `MOST_LINKS` answers of persons with different items, times
+    items.
+    """
+    if responses.n_answered().max() == responses.n_items:
+        return []
+    seen = np.asarray(responses.dense() != MISSING) if _small(responses) else None
+    if seen is None:
+        return []
+    seen, number = np.unique(seen, axis=0, return_counts=True)
+    if seen.sum() * responses.n_items > MOST_LINKS:
+        return []
+    notes = []
+    for place, item in enumerate(responses.items):
+        rest = np.delete(seen, place, axis=1)
+        if len(np.unique(_components(np.where(rest, 0, MISSING)))) > 1:
+            notes.append(f"1 common item, {shown(item)}, alone links the parts of the design")
+    for row in np.flatnonzero(number == 1):
+        rest = np.delete(seen, row, axis=0)
+        if len(np.unique(_components(np.where(rest, 0, MISSING)))) > 1:
+            notes.append("1 person alone links the parts of the design")
+            break
+    return [f"{note}: abilities across them hang on it." for note in notes[:5]]
+
+
+def _small(responses: Responses) -> bool:
+    return responses.n_persons * responses.n_items <= MOST_LINKS
 
 
 def duplicates(responses: Responses, counts: FloatArray) -> dict[str, str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from irtkit.errors import ModelError, count, listing, nearest, shown
@@ -168,6 +169,7 @@ def _configural(
         )
         for number in range(len(names))
     )
+    _check_categories(names, parts)
     return GroupCalibration(
         names,
         parts,
@@ -175,6 +177,25 @@ def _configural(
         sum(part.n_parameters for part in parts),
         "configural",
         (),
+    )
+
+
+def _check_categories(groups: tuple[str, ...], parts: tuple[Calibration, ...]) -> None:
+    """Refuse items that have more categories in one group than in another."""
+    sizes = np.array([part.assignment.n_categories for part in parts])  # (G, I)
+    used = np.array([part.calibrated for part in parts])
+    uneven = np.flatnonzero(((sizes != sizes[0]) & used & used[0]).any(axis=0))
+    if not len(uneven):
+        return
+    item = shown(parts[0].items[uneven[0]])
+    found = ", ".join(
+        f"{size} in {shown(group)}"
+        for group, size in zip(groups, sizes[:, uneven[0]], strict=True)
+    )
+    raise ModelError(
+        f"{count(len(uneven), 'item')} with a category that not all groups use, first {item}: its "
+        f"categories number {found}. Join categories in all groups alike, or share the "
+        "parameters (invariance 'scalar')."
     )
 
 
@@ -196,12 +217,12 @@ def _slopes(
 def _of_group(
     grouped: Grouped, whole: Calibration, number: int, places: list[int], latent: Latent
 ) -> Calibration:
-    responses = grouped.responses
+    responses, here = grouped.responses, grouped.codes == number
     return replace(
         restricted(whole, places),
         items=responses.items,
         latent=latent,
         key=responses.key,
         label_set=responses.label_set,
-        n_persons=float(responses.weights[grouped.codes == number].sum()),
+        n_persons=float(responses.weights[here & (responses.n_answered() > 0)].sum()),
     )

@@ -34,8 +34,8 @@ STATES = (
     *(OK, REVERSE_KEYED, SEPARATING, AT_BOUNDARY),
     *(DUPLICATE, CONSTANT, EMPTY_CATEGORY, UNANSWERED),
 )
-LARGEST_SLOPE = 1e3
 LARGEST_INTERCEPT = 1e5
+LARGEST = {"slope": 1e3, "logit": 20.0}  # of other parameters, by how their names begin
 
 
 def calibration_document(calibration: Calibration) -> dict[str, Any]:
@@ -259,7 +259,8 @@ def _parameters(fields: Fields, model: ItemModel, n_categories: int) -> FloatArr
     names = model.parameter_names(n_categories)
     values = np.empty(len(names))
     for place, name in enumerate(names):
-        limit = LARGEST_SLOPE if name.startswith("slope") else LARGEST_INTERCEPT
+        kind = name.partition("_")[0]
+        limit = LARGEST.get(kind, LARGEST_INTERCEPT)
         values[place] = fields.number(name, -limit, limit)
     fields.done()
     slope = values[0]
@@ -269,8 +270,9 @@ def _parameters(fields: Fields, model: ItemModel, n_categories: int) -> FloatArr
         )
     if not model.feasible(values[None])[0]:
         raise ScaleError(
-            f"{fields.where('parameters')}: these are impossible for the {model.name} model "
-            "(intercepts of a graded item fall; an upper asymptote lies above the lower)."
+            f"{fields.where('slope').removesuffix('.slope')}: these are impossible for the "
+            f"{model.name} model (intercepts of a graded item fall; an upper asymptote lies above "
+            "the lower)."
         )
     return values
 

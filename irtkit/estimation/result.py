@@ -10,17 +10,19 @@ from irtkit.arrays import FloatArray, to_numpy
 from irtkit.errors import count, listing, shown
 from irtkit.estimation.calibration import (
     AT_BOUNDARY,
+    CONSTANT,
     DUPLICATE,
     EMPTY_CATEGORY,
     OK,
     REVERSE_KEYED,
     SEPARATING,
+    UNANSWERED,
     Calibration,
     Convergence,
 )
 from irtkit.estimation.checkpoint import Checkpoint
 from irtkit.estimation.cycles import Fit
-from irtkit.estimation.design import duplicates
+from irtkit.estimation.design import duplicates, weak_links
 from irtkit.estimation.em import Tables, log_likelihoods
 from irtkit.estimation.m_step import Problem
 from irtkit.estimation.method import MML
@@ -71,7 +73,7 @@ def finished(
     notes = _notes(problem, chosen, counts, twins, found, states, responses)
     for place, state in zip(every, found, strict=True):
         states[place] = state
-    record = _record(fit, chosen, change, every, responses.n_items)
+    record = _record(fit, chosen, abs(change), every, responses.n_items)
     calibration = Calibration(
         assignment=_whole_assignment(responses, problem, every),
         items=responses.items,
@@ -82,13 +84,17 @@ def finished(
         log_likelihood=log_likelihood,
         log_prior=log_prior,
         n_parameters=n_free(problem, fit),
-        n_persons=float(chosen.weights.sum()),
+        n_persons=float(chosen.weights[chosen.n_answered() > 0].sum()),
         convergence=record,
         categories=responses.categories,
         key=responses.key,
         label_set=responses.label_set,
         standard_errors=uncertainty.source,
-        notes=(*notes, *uncertainty.notes, *_quadrature_note(change, record)),
+        notes=(
+            *notes,
+            *uncertainty.notes,
+            *_quadrature_note(log_likelihood, change, len(checkpoint.grid)),
+        ),
     )
     return calibration, latents
 
@@ -221,7 +227,7 @@ def _record(
 
 
 def checked_log_likelihood(problem: Problem, checkpoint: Checkpoint) -> tuple[float, float]:
-    """Log-likelihood, and how it changes when the spacing of the nodes is halved.
+    """Log-likelihood, and what is added to it when the spacing of the nodes is halved.
 
     The finer rule is the mean of the one at the nodes and the one at their midpoints, so only the
     midpoints are new. A histogram has no other nodes than its own.
@@ -252,7 +258,7 @@ def checked_log_likelihood(problem: Problem, checkpoint: Checkpoint) -> tuple[fl
         return log_likelihood, 0.0
     middle, other = at(0.5 * (grid[1:] + grid[:-1]))
     fine = np.logaddexp(coarse + share, middle + other) - np.logaddexp(share, other)
-    return log_likelihood, abs(float(weight @ (fine - coarse)))
+    return log_likelihood, float(weight @ (fine - coarse))
 
 
 def _density_sum(moments: list[tuple[float, float]], theta: FloatArray) -> list[float]:
@@ -269,7 +275,7 @@ def _notes(
     states: list[str],
     responses: Responses,
 ) -> list[str]:
-    notes = []
+    notes = [*_left_out(responses, states), *_silent(chosen), *weak_links(chosen)]
     gaps = [i for i, s in zip(responses.items, states, strict=True) if s == EMPTY_CATEGORY]
     if gaps:
         notes.append(
@@ -323,11 +329,32 @@ def _notes(
     return notes
 
 
-def _quadrature_note(change: float, record: Convergence) -> list[str]:
-    if change <= QUADRATURE_TOLERANCE:
+def _left_out(responses: Responses, states: list[str]) -> list[str]:
+    """Name the items that nobody answered, or that everybody answered alike."""
+    words = {UNANSWERED: "because nobody answered", CONSTANT: "because everybody answered alike"}
+    notes = []
+    for state, why in words.items():
+        items = [i for i, s in zip(responses.items, states, strict=True) if s == state]
+        if items:
+            number = count(len(items), "item")
+            notes.append(f"{number} not calibrated, {why}: {listing(items)}.")
+    return notes
+
+
+def _silent(responses: Responses) -> list[str]:
+    """Name the persons without an answer, who count nowhere."""
+    persons = [responses.persons[row] for row in np.flatnonzero(responses.n_answered() == 0)]
+    if not persons:
+        return []
+    number = count(len(persons), "person")
+    return [f"{number} without an answer to these items left out: {listing(persons)}."]
+
+
+def _quadrature_note(log_likelihood: float, change: float, n_nodes: int) -> list[str]:
+    if abs(change) <= QUADRATURE_TOLERANCE:
         return []
     return [
-        f"Halving the spacing of the {record.n_nodes} quadrature nodes changes the "
-        f"log-likelihood by {change:.3f} (more than {QUADRATURE_TOLERANCE}): some slopes are too "
-        "steep for the nodes."
+        f"Halving the spacing of the {n_nodes} quadrature nodes changes the log-likelihood from "
+        f"{log_likelihood:.3f} to {log_likelihood + change:.3f} (more than "
+        f"{QUADRATURE_TOLERANCE}): some slopes are too steep for the nodes."
     ]

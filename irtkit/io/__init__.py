@@ -1,8 +1,9 @@
 """Files in and out: responses, keys, decisions, calibrations, scales, tables.
 
 Only this room opens files (training and posteriors, when built, open their own). `files.py` opens
-and writes bytes, `text.py` and `tables.py` parse tables, `documents.py` JSON; here are the
-functions that people call. Every message of a reader begins with the file's name.
+and writes bytes, `text.py` and `tables.py` parse tables, `results.py` those that irtkit wrote,
+`documents.py` JSON; here are the functions that people call. Every message of a reader begins with
+the file's name.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from irtkit.errors import ResponseError, ScaleError, count, listing, shown
 from irtkit.estimation.calibration import Calibration
 from irtkit.estimation.checkpoint import Checkpoint, checkpoint_document, checkpoint_from
 from irtkit.estimation.record import calibration_document, calibration_from
-from irtkit.io.documents import read_json, sealed, unsealed, write_json
-from irtkit.io.files import read_bytes
+from irtkit.io.documents import (
+    backup_of,
+    json_content,
+    previous_content,
+    read_json,
+    sealed,
+    unsealed,
+    write_json,
+)
+from irtkit.io.files import read_bytes, write_atomically
 from irtkit.io.tables import read_columns, read_table, write_table, write_tables
 from irtkit.io.text import TextFormat, decoded, lines, text_rows
 from irtkit.layout import Layout, Long, Wide
@@ -30,6 +39,7 @@ from irtkit.screening import Decision
 
 __all__ = [
     "TextFormat",
+    "calibration_content",
     "read_calibration",
     "read_checkpoint",
     "read_columns",
@@ -40,6 +50,7 @@ __all__ = [
     "read_responses",
     "read_scale",
     "read_table",
+    "scale_content",
     "write_calibration",
     "write_checkpoint",
     "write_scale",
@@ -232,7 +243,12 @@ def _text(path: str | Path, encoding: str = "utf-8") -> str:
 
 def write_calibration(calibration: Calibration, path: str | Path) -> None:
     """Write a calibration as JSON, atomically."""
-    write_json(sealed(calibration_document(calibration)), path)
+    write_atomically(path, calibration_content(calibration, path))
+
+
+def calibration_content(calibration: Calibration, path: str | Path) -> bytes:
+    """Return a calibration as the bytes of its file."""
+    return json_content(sealed(calibration_document(calibration)), path)
 
 
 def read_calibration(path: str | Path) -> Calibration:
@@ -271,8 +287,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def write_scale(scale: EvaluationScale, path: str | Path) -> None:
-    """Write a scale as JSON, atomically."""
-    write_json(sealed(scale_document(scale)), path)
+    """Write a scale as JSON, atomically.
+
+    An intact scale that was there, if it differs, is kept beside it under its name with `.bak`.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; what was there is intact.
+    """
+    content = scale_content(scale, path)
+    previous = previous_content(path, content)
+    if previous is not None:
+        write_atomically(backup_of(path), previous)
+    write_atomically(path, content)
+
+
+def scale_content(scale: EvaluationScale, path: str | Path) -> bytes:
+    """Return a scale as the bytes of its file."""
+    return json_content(sealed(scale_document(scale)), path)
 
 
 def read_scale(path: str | Path) -> EvaluationScale:
@@ -281,9 +314,15 @@ def read_scale(path: str | Path) -> EvaluationScale:
     Raises
     ------
     ScaleError
-        If the file was changed or damaged, or a field is missing, unknown or out of range.
+        If the file was changed or damaged, or a field is missing, unknown or out of range. The
+        message names the version before it, if there is one.
     """
-    document = unsealed(read_json(path), path)
+    try:
+        document = unsealed(read_json(path), path)
+    except ScaleError as error:
+        backup = backup_of(path)
+        hint = f" The version before it is {backup}." if backup.exists() else ""
+        raise ScaleError(f"{error}{hint}") from error
     try:
         return scale_from(document)
     except ScaleError as error:

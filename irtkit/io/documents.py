@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from irtkit.errors import FileError, ScaleError, shown
+from irtkit.errors import FileError, IrtkitError, ScaleError, shown
 from irtkit.io.files import kind_of, read_bytes, write_atomically
 
 MOST_BYTES = 256 * 2**20
@@ -91,13 +92,45 @@ def write_json(document: Mapping[str, Any], path: str | Path) -> None:
     FileError
         If it cannot be written.
     """
+    write_atomically(path, json_content(document, path))
+
+
+def json_content(document: Mapping[str, Any], path: str | Path) -> bytes:
+    """Return a document as the bytes of a file, always the same.
+
+    Raises
+    ------
+    FileError
+        If a number is not finite or a text no Unicode; the message names the file.
+    """
     try:
         content = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1).encode()
     except UnicodeEncodeError as error:
         raise FileError(f"{path} cannot be written: a text is no Unicode ({error}).") from error
     except ValueError as error:
         raise FileError(f"{path} cannot be written: a number is not finite ({error}).") from error
-    write_atomically(path, content + b"\n")
+    return content + b"\n"
+
+
+def backup_of(path: str | Path) -> Path:
+    """Name the file that holds the version before a document; all links to it have the same."""
+    return Path(f"{os.path.realpath(path)}.bak")
+
+
+def previous_content(path: str | Path, content: bytes) -> bytes | None:
+    """Read the sealed document that `content` will replace.
+
+    Nothing is returned for a file that is absent, the same, or damaged: an older backup is then
+    worth more.
+    """
+    if not os.path.exists(path):
+        return None
+    try:
+        old = read_bytes(path, most=MOST_BYTES)
+        unsealed(read_json(path), path)
+    except IrtkitError:
+        return None
+    return None if old == content else old
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:

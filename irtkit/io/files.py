@@ -1,7 +1,7 @@
 """Opening and writing files so that nothing hangs, nothing is read half, nothing is lost.
 
 Reading refuses whatever is not a regular file, damaged or oversized compression, and files that
-change meanwhile. Writing is atomic: a temporary file in the same folder, fsync, rename.
+change meanwhile. Writing is atomic; `atomic.py` says how.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import contextlib
 import gzip
 import io
 import os
-import shutil
 import stat
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from irtkit.atomic import reason_of, replacing, replacing_folder, sync_file
 from irtkit.errors import FileError
 
 GZIP = b"\x1f\x8b"
@@ -141,32 +140,21 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         If it cannot be written; the old file is intact and no temporary file is left. Devices,
         pipes and folders are refused: a rename would replace the device itself.
     """
-    given, path = path, Path(os.path.realpath(path))
-    if os.path.exists(given):
-        regular_file(Path(given))
-    handle = -1
-    temporary = ""
+    if os.path.exists(path):
+        regular_file(Path(path))
+    with replacing(path) as temporary:
+        _fill(temporary, content)
+
+
+def _fill(path: Path, content: bytes) -> None:
+    """Write all of the content into a file that is there, or made."""
+    handle = os.open(path, os.O_CREAT | os.O_WRONLY, 0o666)
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
         view = memoryview(content)
         while view:
             view = view[os.write(handle, view) :]
-        os.fchmod(handle, mode)
-        os.fsync(handle)
-        open_handle, handle = handle, -1
-        os.close(open_handle)
-        os.replace(temporary, path)
-        temporary = ""
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise FileError(f"{given} cannot be written: {reason_of(error)}.") from error
     finally:
-        if handle >= 0:
-            os.close(handle)
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        os.close(handle)
 
 
 def check_target(path: str | Path, *, overwrite: bool = False, folder: bool = False) -> None:
@@ -189,6 +177,8 @@ def check_target(path: str | Path, *, overwrite: bool = False, folder: bool = Fa
     parent = path.absolute().parent
     try:
         exists, is_folder = path.exists(), path.is_dir()
+        if exists and not is_folder:
+            regular_file(path)
         if not parent.is_dir():
             raise FileError(f"The folder of {path} does not exist. Make it first.")
     except OSError as error:
@@ -228,63 +218,11 @@ def write_folder_atomically(
             raise FileError(f"{folder} cannot hold {name}, which leads out of the folder.")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise FileError(f"{folder} is a link or a file, not a folder. Choose another name.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise FileError(f"{folder} exists. Say --overwrite to replace it, or choose another name.")
-    temporary = ""
-    try:
-        temporary = tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent)
-        os.chmod(temporary, 0o777 & ~_umask())
+    with replacing_folder(folder) as temporary:
         for name, content in files.items():
-            target = Path(temporary) / name
+            target = temporary / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, content)
-        _put_in_place(Path(temporary), folder)
-        temporary = ""
-        _sync_folder(folder.parent)
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"{folder} cannot be written: {reason_of(error)}.") from error
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    """Rename a folder to its name; a folder of that name is removed last, or put back."""
-    if not folder.exists():
-        os.rename(new, folder)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.old.", dir=folder.parent))
-    try:
-        os.rename(folder, aside / "old")
-        try:
-            os.rename(new, folder)
-        except BaseException:
-            os.rename(aside / "old", folder)
-            raise
-    finally:
-        if folder.exists():
-            shutil.rmtree(aside, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: POSIX wants the folder synced too."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def reason_of(error: OSError) -> str:
-    """Why a file could not be used, in the words of the system."""
-    return error.strerror or str(error)
+            _fill(target, content)
+            sync_file(target)

@@ -28,6 +28,7 @@ from irtkit.models.item_model import ItemModel
 
 START_LOWER = 0.15
 START_UPPER = 0.95
+SIGNS = np.array([-1.0, 1.0])  # what makes the right answer likelier makes the wrong one rarer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +64,45 @@ class ThreePL(ItemModel):
 
     def _parts(
         self, parameters: FloatArray, theta: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-        """F, 1 - F, c, u and log-probabilities."""
+    ) -> tuple[FloatArray, list[FloatArray]]:
+        """F (1 - F) / P, and for each asymptote c its c (1 - c) F' / P, (..., 2) each.
+
+        F' is 1 - F for the lower asymptote and F for the upper. As differences of logarithms: far
+        from an item P may be too small for a number.
+        """
         z = parameters[..., 0] * theta + parameters[..., 1]
-        lower, upper = self.asymptotes(parameters)
-        return expit(z), expit(-z), lower, upper, self.log_prob(parameters, theta)
+        log_high, log_low = log_expit(z)[..., None], log_expit(-z)[..., None]
+        log_prob = self.log_prob(parameters, theta)
+        both = np.exp(log_high + log_low - log_prob)
+        own = [
+            np.exp(log_expit(logit) + log_expit(-logit) + share - log_prob)
+            for logit, share in zip(
+                np.moveaxis(parameters[..., 2:], -1, 0)[..., None],
+                (log_low, log_high),
+                strict=False,
+            )
+        ]
+        return both, own
 
     def gradient(self, parameters: FloatArray, theta: FloatArray) -> FloatArray:
         """Derivative of `log_prob` by each parameter, shape (..., 2, D)."""
-        high, low, lower, upper, log_prob = self._parts(parameters, theta)
-        by_z = (upper - lower) * high * low  # of P(right)
-        columns = [by_z * theta, by_z, lower * (1.0 - lower) * low]
-        if parameters.shape[-1] == 4:
-            columns.append(upper * (1.0 - upper) * high)
-        right = np.stack(np.broadcast_arrays(*columns), axis=-1)  # (..., D)
-        chance = np.exp(log_prob)[..., None]  # (..., 2, 1)
-        return np.stack([-right, right], axis=-2) / chance
+        both, own = self._parts(parameters, theta)  # (..., 2)
+        lower, upper = (part[..., None] for part in self.asymptotes(parameters))
+        by_z = (upper - lower) * both
+        columns = [by_z * theta[..., None], by_z, *own]
+        return np.stack(np.broadcast_arrays(*columns), axis=-1) * SIGNS[:, None]
 
     def theta_derivatives(
         self, parameters: FloatArray, theta: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """`log_prob` and its first and second derivative by theta, each of shape (..., 2)."""
-        high, low, lower, upper, log_prob = self._parts(parameters, theta)
+        z = parameters[..., 0] * theta + parameters[..., 1]
+        both, _ = self._parts(parameters, theta)
+        lower, upper = self.asymptotes(parameters)
         slope = parameters[..., 0]
-        first = slope * (upper - lower) * high * low  # of P(right)
-        second = slope * first * (low - high)
-        chance = np.exp(log_prob)
-        first, second = (np.stack([-part, part], axis=-1) / chance for part in (first, second))
-        return log_prob, first, second - first**2
+        first = (slope * (upper - lower))[..., None] * both * SIGNS
+        second = (slope * (expit(-z) - expit(z)))[..., None] * first
+        return self.log_prob(parameters, theta), first, second - first**2
 
     def difficulties(self, parameters: FloatArray) -> FloatArray:
         """B = -d / a, shape (..., 1)."""

@@ -12,6 +12,7 @@ from irtkit.arrays import FloatArray
 from irtkit.errors import ModelError, listing, nearest, shown
 from irtkit.plots.style import (
     ABOVE,
+    FAINT,
     INK,
     MOST_SERIES,
     MUTED,
@@ -36,7 +37,8 @@ MOST_ROWS = 40
 ROW = 0.26  # inches
 SIZE_LABEL = 0.45  # inches
 APART = 3.0  # points between the marks of two methods
-CIFT = ("scale", "training_size", "method", "percentile", "percentile_low", "percentile_high")
+CIFT = ("scale", "training_size", "method")
+MEASURES = {"percentile": "Percentile", "theta": "Ability", "accuracy": "Accuracy"}
 
 
 def leaderboard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -71,18 +73,28 @@ def leaderboard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def finetuning_curve(
-    table: pd.DataFrame, *, scale: str | None = None, ax: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    scale: str | None = None,
+    measure: str = "percentile",
+    controls: pd.DataFrame | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the percentile that fine-tuning reaches against the number of training examples.
 
     Parameters
     ----------
     table : DataFrame
-        Columns scale, training_size, method, percentile, percentile_low, percentile_high; one row
-        a scale, size and method, of at most eight methods.
+        Columns scale, training_size, method, percentile, percentile_low, percentile_high, such as
+        `CiftResult.curves`; one row a scale, size and method, of at most eight methods. Without
+        limits (NaN) a mark has no interval.
     scale : str, optional
         Which of several scales: percentiles of different scales do not compare, so that each has
         a picture of its own (`facets`).
+    measure : str
+        "percentile", "theta" or "accuracy": the columns drawn.
+    controls : DataFrame, optional
+        Columns scale, label and the measure: what always this label scores, as level lines.
     ax : Axes, optional
 
     Notes
@@ -90,7 +102,13 @@ def finetuning_curve(
     Sizes are on a logarithmic axis if all are positive. Marks of methods at the same size stand a
     little apart.
     """
-    rows_of(table, CIFT, "the fine-tuning experiment")
+    if measure not in MEASURES:
+        raise ModelError(
+            f"There is no measure {shown(measure)}; there is {listing(MEASURES)}."
+            f"{nearest(measure, MEASURES)}"
+        )
+    limits = [f"{measure}_low", f"{measure}_high"]
+    rows_of(table, (*CIFT, measure, *limits), "the fine-tuning experiment")
     rows, name = _one_scale(table, scale)
     methods = list(dict.fromkeys(rows["method"]))
     check_number(len(methods), MOST_SERIES, "method", "Draw fewer methods at a time.")
@@ -103,29 +121,40 @@ def finetuning_curve(
         beside = _shifted(ax, APART * (number - 0.5 * (len(methods) - 1)))
         ax.vlines(
             own["training_size"],
-            own["percentile_low"],
-            own["percentile_high"],
+            *(own[end].to_numpy(dtype=float) for end in limits),
             color=looks.colour,
             linewidth=1.4,
             transform=beside,
         )
         handles += ax.plot(
             own["training_size"].to_numpy(),
-            own["percentile"].to_numpy(),
+            own[measure].to_numpy(),
             color=looks.colour,
             linestyle=looks.dashes,
             marker=looks.marker,
             markersize=5,
             transform=beside,
         )
-    ax.update_datalim(rows[["training_size", "percentile"]].to_numpy(dtype=float))
+    ax.update_datalim(rows[["training_size", measure]].to_numpy(dtype=float))
+    if controls is not None:
+        _level_lines(ax, controls[controls["scale"].astype(str) == name], measure)
     ax.margins(x=0.08)
     ax.autoscale_view()
     _mark_sizes(ax, np.unique(rows["training_size"].to_numpy(dtype=float)))
-    ax.set_ylim(-2, 102)
+    if measure == "percentile":
+        ax.set_ylim(-2, 102)
     explained(ax, handles, methods, title="Method", handlelength=3.0)
-    x, y = "Training examples", "Percentile, with 95% interval"
+    x, y = "Training examples", f"{MEASURES[measure]}, with 95% interval"
     return dressed(ax, x=x, y=y, title=named(name, 40))
+
+
+def _level_lines(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
+    """Draw what always one label scores, and write the label at the right."""
+    right = ax.get_yaxis_transform()
+    for label, level in zip(rows["label"], rows[measure].astype(float), strict=True):
+        ax.axhline(level, color=FAINT, linewidth=0.8, zorder=0)
+        words = f"always {named(str(label), 20)}"
+        write(ax, 1.0, level, words, color=MUTED, transform=right, ha="right", va="bottom")
 
 
 def _mark_sizes(ax: Axes, sizes: FloatArray) -> None:

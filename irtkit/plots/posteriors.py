@@ -46,8 +46,8 @@ def trace(posterior: Posterior, parameter: str, item: str = "", *, ax: Axes | No
     ----------
     posterior : Posterior
     parameter : str
-        Of an item as its model names it, such as "slope" or "intercept" (`by_name`), or one of
-        the population, such as "theta_sd".
+        Of an item, such as "discrimination" or "difficulty", or of the population, such as
+        "theta_sd": the names of `Posterior.table`.
     item : str
         Not for parameters of the population.
     ax : Axes, optional
@@ -80,23 +80,22 @@ def trace(posterior: Posterior, parameter: str, item: str = "", *, ax: Axes | No
 
 
 def _draws(posterior: Posterior, parameter: str, item: str) -> np.ndarray:
-    by_name = posterior.by_name()
-    known = [*by_name, *posterior.hyperparameters]
+    draws, names = posterior.natural()
+    known = list(dict.fromkeys(name for name, _ in names))
     if parameter not in known:
         raise ModelError(
             f"There is no parameter {shown(parameter)}; there is {listing(known, 12)}."
             f"{nearest(parameter, known)}"
         )
-    if parameter not in by_name:
-        return posterior.hyperparameters[parameter]
-    if item not in posterior.items:
+    if (parameter, POPULATION) in names:
+        item = POPULATION
+    elif item not in posterior.items:
         raise ModelError(
             f"There is no item {shown(item)} in the posterior.{nearest(item, posterior.items)}"
         )
-    draws = by_name[parameter][..., posterior.items.index(item)]
-    if np.isnan(draws).all():
+    if (parameter, item) not in names:
         raise ModelError(f"There is nothing to draw: item {shown(item)} has no {parameter}.")
-    return draws
+    return draws[..., names.index((parameter, item))]
 
 
 def forest(table: pd.DataFrame, parameter: str, *, ax: Axes | None = None) -> Axes:

@@ -208,7 +208,7 @@ def test_the_command_line_draws_a_posterior(words, tmp_path):
 def test_an_unknown_parameter_or_item_is_named(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     write_posterior(small()[1], tmp_path / "draws.nc")
-    for words in (("trace", "--parameter", "slpoe"), ("forest", "--item", "none")):
+    for words in (("trace", "--parameter", "discriminatoin"), ("forest", "--item", "none")):
         out = tmp_path / "a.png"
         assert command("plot", words[0], tmp_path / "draws.nc", *words[1:], "-o", out) == 2
         assert words[-1] in capsys.readouterr().err

@@ -74,7 +74,7 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
     def fails(*names):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "replace", fails)
+    monkeypatch.setattr(os, "replace", fails)
     with pytest.raises(FileError, match="No space left"):
         write_posterior(given(well_mixed(2, 20)), path)
     assert path.read_bytes() == before

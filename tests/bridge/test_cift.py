@@ -21,7 +21,7 @@ pytest.importorskip("transformers")
 from irtkit.bridge.cift.cells import Cell, finetuning_method, placed  # noqa: E402
 from irtkit.bridge.cift.confidence import calibration_error, prediction_quality  # noqa: E402
 from irtkit.bridge.cift.experiment import plan_cells, read_cift, run_cift  # noqa: E402
-from irtkit.bridge.cift.figure import cift_png  # noqa: E402
+from irtkit.bridge.cift.figure import cift_figure  # noqa: E402
 from irtkit.bridge.cift.files import read_plan  # noqa: E402
 from irtkit.bridge.cift.page import _interval, page, write_cift  # noqa: E402
 from irtkit.bridge.cift.plan import (  # noqa: E402
@@ -34,14 +34,16 @@ from irtkit.bridge.cift.plan import (  # noqa: E402
     treatments,
 )
 from irtkit.bridge.cift.tables import change_table, effect_table, mean_change  # noqa: E402
-from irtkit.bridge.cift.turns import turn  # noqa: E402
+from irtkit.bridge.runs import margin_over_runs  # noqa: E402
 from irtkit.bridge.training.train import Training  # noqa: E402
 from irtkit.cli import cift as command  # noqa: E402
 from irtkit.cli import run  # noqa: E402
 from irtkit.errors import FileError, IrtkitError, ModelError, ScaleError  # noqa: E402
 from irtkit.io import write_scale  # noqa: E402
+from irtkit.io.locks import turn  # noqa: E402
 from irtkit.layout import Long  # noqa: E402
 from irtkit.models import TwoPL  # noqa: E402
+from irtkit.plots.pictures import picture  # noqa: E402
 from irtkit.responses import Responses  # noqa: E402
 from irtkit.scale import build_scale  # noqa: E402
 from irtkit.screening import ItemStates, screen  # noqa: E402
@@ -478,7 +480,6 @@ def test_page_tables_and_figures_are_written(plan, done, tmp_path):
     pytest.importorskip("matplotlib")
     _, result = done
     out = tmp_path / "out"
-    out.mkdir()
     written = write_cift(result, plan, out)
     assert {path.name for path in written} == {path.name for path in out.iterdir()}
     assert (out / "percentile.png").read_bytes().startswith(b"\x89PNG")
@@ -498,8 +499,28 @@ def test_names_on_the_page_are_shown_as_they_are(plan, done):
 def test_figure_of_a_run_that_has_just_begun_is_drawn(plan, done):
     pytest.importorskip("matplotlib")
     _, result = done
-    few = result.scores[result.scores["training"] == "none"]
-    assert cift_png(few, result.controls).startswith(b"\x89PNG")
+    few = result.curves[result.curves["training"] == "none"]
+    for measure in ("percentile", "theta", "accuracy"):
+        assert picture(cift_figure(few, result.controls, measure)).startswith(b"\x89PNG")
+
+
+def test_curves_are_means_over_seeds_with_students_interval(done):
+    _, result = done
+    plain = result.scores[~result.scores["balanced"] & ~result.scores["again"]]
+    part = plain[(plain["training"] == "none") & (plain["scale"] == plain["scale"].iloc[0])]
+    row = result.curves[
+        (result.curves["training"] == "none")
+        & (result.curves["scale"] == part["scale"].iloc[0])
+        & (result.curves["training_size"] == part["size"].iloc[0])
+    ].iloc[0]
+    values = part.loc[part["size"] == part["size"].iloc[0], "percentile"].to_numpy()
+    assert row["n_seeds"] == len(values)
+    assert row["percentile"] == pytest.approx(values.mean())
+    half = margin_over_runs(values)
+    assert row["percentile_high"] - row["percentile"] == pytest.approx(half, nan_ok=True)
+    assert len(result.curves) == len(
+        result.curves.drop_duplicates(["scale", "training_size", "method"])
+    )
 
 
 def written_plan(plan, folder, encoder):

@@ -77,10 +77,13 @@ def test_probabilities_are_the_textbook_ones(model, size):
 
 
 @every_model
-def test_log_probabilities_stay_finite_where_probabilities_underflow(model, size):
+def test_log_probabilities_and_derivatives_stay_finite_where_probabilities_underflow(model, size):
     parameters = points(model, size, 8)
     parameters[:, model.slopes(parameters.shape[1])] *= 300
-    assert np.isfinite(model.log_prob(parameters, np.array([[-6.0], [6.0]]))).all()
+    theta = np.array([[-6.0], [6.0]])
+    assert np.isfinite(model.log_prob(parameters, theta)).all()
+    assert np.isfinite(model.gradient(parameters, theta)).all()
+    assert all(np.isfinite(part).all() for part in model.theta_derivatives(parameters, theta))
 
 
 @every_model

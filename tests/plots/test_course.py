@@ -183,8 +183,8 @@ def test_a_trace_marks_divergences_and_takes_parameters_of_the_population():
 @pytest.mark.parametrize(
     ("parameter", "item", "message"),
     [
-        ("slop", "i1", "no parameter 'slop'.*Did you mean 'slope'"),
-        ("slope", "i9", "no item 'i9'"),
+        ("difculty", "i1", "no parameter 'difculty'.*Did you mean 'difficulty'"),
+        ("difficulty", "i9", "no item 'i9'"),
     ],
 )
 def test_unknown_parameters_and_items_are_refused(parameter, item, message):

@@ -78,7 +78,7 @@ PICTURES = {
     "label_bars": lambda names, ax: plots.label_bars(
         results.scale(names).label_distribution(), gold=dict.fromkeys(names, "yes"), ax=ax
     ),
-    "trace": lambda names, ax: plots.trace(posterior(names)[0], "slope", "i2", ax=ax),
+    "trace": lambda names, ax: plots.trace(posterior(names)[0], "discrimination", "i2", ax=ax),
     "forest": lambda names, ax: plots.forest(posterior(names)[1], "difficulty", ax=ax),
     "prior_curves": lambda names, ax: plots.prior_curves(prior_draws(TwoPL(), n_draws=5), ax=ax),
     "score_check": lambda names, ax: plots.score_check(results.predicted_scores(), ax=ax),

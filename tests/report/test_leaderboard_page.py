@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -19,36 +18,7 @@ from irtkit.report.page import Column, Section, element, page, paragraph, table
 from irtkit.scale import build_scale
 from irtkit.screening import preset, screen
 from irtkit.simulate import simulate
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "</script></style><svg onload=alert(1)>",
-    "javascript:alert(1) {{7*7}} &lt;b&gt;",
-    "\u202egnp.exe \x00\x1b[31m",
-]
-
-
-class Outline(HTMLParser):
-    """Tags, attributes and texts of a document."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.attributes, self.texts, self.open = [], [], {}, []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(text)
+from tests.report.outline import HOSTILE, Outline
 
 
 @pytest.fixture(scope="module")

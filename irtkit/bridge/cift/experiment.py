@@ -27,14 +27,15 @@ from irtkit.bridge.cift.running import FOLDERS, Running
 from irtkit.bridge.cift.tables import (
     change_table,
     control_table,
+    curve_table,
     effect_table,
     score_table,
     test_table,
 )
-from irtkit.bridge.cift.turns import turn
 from irtkit.bridge.training import checkpoints
 from irtkit.errors import ModelError, listing
 from irtkit.io.files import check_target
+from irtkit.io.locks import turn
 
 SCHEMA = "irtkit/cift/1"
 Progress = Callable[[int, int], None]
@@ -49,6 +50,8 @@ class CiftResult:
     scores : DataFrame
         One row a cell and held-out scale: theta, standard_error, percentile with its interval,
         percentile_empirical, accuracy, ceiling and floor flags.
+    curves : DataFrame
+        Means of the scores over seeds, with 95% intervals: what `plots.finetuning_curve` draws.
     tests : DataFrame
         One row a cell and test set: accuracy, calibration_error, brier, log_loss and, against
         the crowd, crowd_kl and crowd_distance.
@@ -63,6 +66,7 @@ class CiftResult:
     """
 
     scores: pd.DataFrame
+    curves: pd.DataFrame
     tests: pd.DataFrame
     changes: pd.DataFrame
     effects: pd.DataFrame
@@ -134,6 +138,7 @@ def read_cift(plan: CiftPlan, folder: str | Path) -> CiftResult:
     return CiftResult(
         scores=scores,
         tests=tests,
+        curves=curve_table(scores),
         changes=change_table(scores, tests),
         effects=effect_table(scores, tests),
         controls=control_table(plan),

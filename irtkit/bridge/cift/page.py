@@ -8,14 +8,17 @@ from types import SimpleNamespace as Row
 
 import pandas as pd
 
+from irtkit.atomic import reason_of
 from irtkit.bridge.cift.experiment import CiftResult
-from irtkit.bridge.cift.figure import cift_png
+from irtkit.bridge.cift.figure import cift_figure
 from irtkit.bridge.cift.plan import CiftPlan
-from irtkit.bridge.cift.tables import ARM
+from irtkit.bridge.cift.tables import ARM, words
+from irtkit.errors import FileError
 from irtkit.io.files import write_atomically
 from irtkit.io.tables import write_table
+from irtkit.plots.pictures import write_picture
 
-TABLES = ("scores", "tests", "changes", "effects", "controls")
+TABLES = ("scores", "curves", "tests", "changes", "effects", "controls")
 LIMITS = """Each scale stands alone: percentiles of different scales are never averaged.
 Intervals are 95% of the mean over seeds, on the same items; they say nothing of other items.
 Learning rates and epochs were chosen on the development set only.
@@ -30,6 +33,7 @@ def write_cift(result: CiftResult, plan: CiftPlan, folder: str | Path) -> list[P
     result : CiftResult
     plan : CiftPlan
     folder : path
+        Made if it is not there.
 
     Returns
     -------
@@ -44,13 +48,17 @@ def write_cift(result: CiftResult, plan: CiftPlan, folder: str | Path) -> list[P
         If matplotlib is not installed.
     """
     folder = Path(folder)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder} cannot be made: {reason_of(error)}.") from error
     written = []
     for name in TABLES:
         written.append(folder / f"{name}.csv")
         write_table(getattr(result, name), written[-1])
     for measure in ("percentile", "accuracy") if len(result.scores) else ():
         written.append(folder / f"{measure}.png")
-        write_atomically(written[-1], cift_png(result.scores, result.controls, measure))
+        write_picture(cift_figure(result.curves, result.controls, measure), written[-1])
     written.append(folder / "README.md")
     write_atomically(written[-1], page(result, plan).encode())
     return written
@@ -133,20 +141,6 @@ def _changes(changes: pd.DataFrame, plan: CiftPlan) -> str:
 
 def _records(frame: pd.DataFrame) -> list[Row]:
     return [Row(**{str(name): row[name] for name in row}) for row in frame.to_dict("records")]
-
-
-def words(row: Row) -> str:
-    """Name a treatment."""
-    if row.training == "none":
-        return "none"
-    arm = f"{row.target}, {str(row.loss).replace('_', ' ')}"
-    names = {
-        "scales": arm,
-        "random": "other corpus, few",
-        "other": "other corpus, all",
-        "crowd": f"crowd corpus, {arm}",
-    }
-    return names[str(row.training)] + (", balanced" if row.balanced else "")
 
 
 def _controls(controls: pd.DataFrame, scale: str) -> str:

@@ -26,8 +26,8 @@ from irtkit.bridge.cift.cells import (
     write_cell,
 )
 from irtkit.bridge.cift.plan import CiftPlan, Treatment
-from irtkit.bridge.cift.turns import turn
 from irtkit.bridge.training.train import TrainingRun
+from irtkit.io.locks import turn
 
 FOLDERS = ("cells", "rates", "pretrained", "turns")
 Start = tuple[int, int]  # size, seed

@@ -77,6 +77,50 @@ def change_table(scores: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def curve_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Average each measure over seeds, for pictures of it against the number of examples.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `score_table`; the label-balanced variant and second trainings are left out.
+
+    Returns
+    -------
+    DataFrame
+        scale, training_size, training, method, n_seeds and, of each measure, the mean with the
+        limits of its 95% interval over seeds (NaN for one seed): theta, theta_low, ...
+    """
+    if not len(scores):
+        return pd.DataFrame(columns=["scale", "training_size", "training", "method", *MEASURES])
+    rows = []
+    plain = scores[~scores["balanced"].astype(bool) & ~scores["again"].astype(bool)]
+    named = plain.assign(training_size=plain["size"], method=plain.apply(words, axis=1))
+    by = ["scale", "training_size", "training", "method"]
+    for key, part in named.groupby(by, sort=False):
+        row: dict[str, Any] = {**dict(zip(by, key, strict=True)), "n_seeds": len(part)}
+        for measure in MEASURES:
+            found = mean_change(part[measure].to_numpy(float))
+            row |= {measure: found["change"]}
+            row |= {f"{measure}_{end}": found[end] for end in ("low", "high")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def words(row: Any) -> str:
+    """Name a treatment: a row, or an object, with training, target, loss, balanced."""
+    if row.training == "none":
+        return "none"
+    arm = f"{row.target}, {str(row.loss).replace('_', ' ')}"
+    names = {
+        "scales": arm,
+        "random": "other corpus, few",
+        "other": "other corpus, all",
+        "crowd": f"crowd corpus, {arm}",
+    }
+    return names[str(row.training)] + (", balanced" if row.balanced else "")
+
+
 def _parts(
     scores: pd.DataFrame, tests: pd.DataFrame
 ) -> list[tuple[pd.DataFrame, str, tuple[str, ...]]]:

@@ -8,13 +8,14 @@ that is killed while it writes falls back on the checkpoint before.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from irtkit.errors import FileError, listing
+from irtkit.atomic import reason_of, sync_file, sync_folder
+from irtkit.errors import FileError, ScaleError, listing
+from irtkit.io.documents import sealed, unsealed
 from irtkit.io.files import write_atomically
 
 RUN = "run.json"
@@ -35,7 +36,7 @@ def claim(folder: Path, identity: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         names = [path.name for path in folder.iterdir()]
     except OSError as error:
-        raise FileError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise FileError(f"{folder} cannot be written: {reason_of(error)}.") from error
     if RUN in names:
         known = _read(folder / RUN)
         if known is None:
@@ -63,31 +64,39 @@ def seal(checkpoint: Path, record: Mapping[str, Any], only: str | None = None) -
         A document of JSON to keep with it.
     only : str, optional
         The one file that is needed; the others are removed afterwards.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; the checkpoint does not count then.
     """
-    paths = [path for path in sorted(checkpoint.iterdir()) if path.name != RECORD]
-    kept = [path for path in paths if only in (None, path.name)]
-    sizes = {}
-    for path in kept:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        sizes[path.name] = path.stat().st_size
-    content = json.dumps({"files": sizes, "found": record})
-    write_atomically(checkpoint / RECORD, content.encode())
-    for path in paths:
-        if path not in kept:
-            path.unlink()
+    try:
+        paths = [path for path in sorted(checkpoint.iterdir()) if path.name != RECORD]
+        kept = [path for path in paths if only in (None, path.name)]
+        sizes = {}
+        for path in kept:
+            sync_file(path)
+            sizes[path.name] = path.stat().st_size
+        sync_folder(checkpoint.parent)
+        content = json.dumps(sealed({"files": sizes, "found": record}))
+        write_atomically(checkpoint / RECORD, content.encode())
+        for path in paths:
+            if path not in kept:
+                path.unlink()
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{checkpoint} cannot be written: {reason_of(error)}.") from error
 
 
 def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """Find the newest complete checkpoint and its record."""
     found = []
     for path in folder.glob("checkpoint-*"):
-        record = _read(path / RECORD)
-        if record is not None and _complete(path, record["files"]):
-            found.append((int(path.name.rpartition("-")[2]), path, record["found"]))
+        step = path.name.rpartition("-")[2]
+        record = _record(path)
+        if step.isdecimal() and record is not None and _complete(path, record["files"]):
+            found.append((int(step), path, record["found"]))
     if not found:
         return None
     _, path, record = max(found, key=lambda one: one[0])
@@ -106,6 +115,17 @@ def _complete(checkpoint: Path, sizes: Mapping[str, int]) -> bool:
         (checkpoint / name).is_file() and (checkpoint / name).stat().st_size == size
         for name, size in sizes.items()
     )
+
+
+def _record(checkpoint: Path) -> dict[str, Any] | None:
+    """Read the record of a checkpoint; None where it is absent or damaged."""
+    found = _read(checkpoint / RECORD)
+    if found is None:
+        return None
+    try:
+        return unsealed(found, checkpoint / RECORD)
+    except ScaleError:
+        return None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

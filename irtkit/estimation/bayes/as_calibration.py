@@ -51,7 +51,7 @@ def calibration_of(posterior: Posterior) -> Calibration:
         log_likelihood=log_likelihood,
         log_prior=0.0,
         n_parameters=Structure.of(posterior.assignment.at(places), items).n_free,
-        n_persons=float(responses.weights.sum()),
+        n_persons=float(responses.weights[responses.n_answered() > 0].sum()),
         convergence=_record(posterior, checks, log_likelihood, change),
         categories=responses.categories,
         key=responses.key,

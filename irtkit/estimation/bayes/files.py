@@ -6,10 +6,8 @@ the answered cells, and the root one JSON text with all that is no array. Writin
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
-import os
-import secrets
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from irtkit.atomic import replacing
 from irtkit.coding import MISSING
 from irtkit.errors import FileError, ScaleError, shown
 from irtkit.estimation.bayes.extras import extra
@@ -58,42 +57,14 @@ def write_posterior(posterior: Posterior, path: str | Path) -> None:
         "observed_data": xarray.Dataset(*_cells(posterior.responses)),
     }
     root = xarray.Dataset({"document": ((), json.dumps(_document(posterior)))})
-    name = ""
-    try:
-        name = _vacant_beside(path)
-        root.to_netcdf(name, mode="w", engine=ENGINE)
+    store = xarray.backends.H5NetCDFStore
+    content = io.BytesIO()  # the HDF5 library can crash on a full disk
+    with extra(ENGINE).File(content, "w") as file:
+        root.dump_to_store(store(file))
         for group, dataset in groups.items():
-            dataset.to_netcdf(name, mode="a", group=group, engine=ENGINE)
-        with open(name, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(name, path)
-        name = ""
-        _sync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} cannot be written: {reason}.") from error
-    finally:
-        if name:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-
-
-def _vacant_beside(path: Path) -> str:
-    """An empty file in the same folder, which anybody may read who may read new files there."""
-    name = path.parent / f".{path.name[:100]}.{secrets.token_hex(6)}"
-    os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    if path.exists():
-        name.chmod(path.stat().st_mode & 0o777)
-    return str(name)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+            dataset.dump_to_store(store(file, group=group))
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_posterior(path: str | Path) -> Posterior:

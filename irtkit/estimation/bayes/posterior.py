@@ -183,7 +183,7 @@ class Posterior:
             interval), r_hat, ess_bulk, ess_tail. Parameters have the names of `Calibration.table`;
             those of the population stand under the item "(population)".
         """
-        draws, names = self._natural()
+        draws, names = self.natural()
         flat = draws.reshape(-1, draws.shape[2])
         low, median, high = np.quantile(flat, INTERVAL, axis=0)
         r_hat, bulk, tail = (
@@ -203,8 +203,11 @@ class Posterior:
             index=pd.MultiIndex.from_tuples(names, names=["parameter", "item"]),
         )
 
-    def _natural(self) -> tuple[FloatArray, list[tuple[str, str]]]:
-        """Draws (C, S, n) in the names of the field, and which is what."""
+    def natural(self) -> tuple[FloatArray, list[tuple[str, str]]]:
+        """Draws (C, S, n) of all parameters, and of each its name in the field and its item.
+
+        Names are those of `table`; parameters of the population have the item "(population)".
+        """
         columns: list[FloatArray] = []
         names: list[tuple[str, str]] = []
         for name, values in self.hyperparameters.items():

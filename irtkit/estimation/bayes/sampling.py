@@ -89,6 +89,7 @@ def sample_posterior(
     References
     ----------
     Bock, R. D., & Aitkin, M. (1981). Psychometrika, 46(4), 443-459.
+
     Patz, R. J., & Junker, B. W. (1999). A straightforward approach to Markov chain Monte Carlo
         methods for item response models. Journal of Educational and Behavioral Statistics, 24(2),
         146-178.

@@ -1,0 +1,1 @@
+"""Faults and load: crashes while writing, locks, resuming, determinism, memory, hostile input."""
