@@ -24,7 +24,7 @@ from irtkit.latent import Normal
 MORE_NODES = 1.1  # restart with a finer grid when it needs so many times the nodes
 STEEP = 0.25  # share of the bound from which a slope may be running away
 STANDSTILL = 1e-10  # change of a parameter below which only rounding moves
-FALL = 1e-8  # relative fall of the log-likelihood in an EM step that rounding does not explain
+FALL = 1e-6  # relative fall of the log-likelihood in an EM step that only a defect explains
 NO_GAIN = 1e-8  # relative gain of log-likelihood in a cycle that is none
 
 
@@ -189,8 +189,14 @@ class _Map:
         return image, objective
 
     def _check_rise(self, point: FloatArray, objective: float) -> None:
-        """Stop where an EM step has lowered what it cannot lower, which only a defect does."""
-        if self.last is None or self.problem.population.kind == "histogram":
+        """Stop where an EM step has lowered what it cannot lower, which only a defect does.
+
+        Slopes near their bound, too steep for the nodes, and a histogram that is kept at mean 0
+        and SD 1 may lower it a little.
+        """
+        slopes = np.where(self.problem.assignment.slopes(), _unpacked(self.problem, point)[0], 0.0)
+        steep = np.abs(slopes).max() > STEEP * self.problem.slope_bound
+        if self.last is None or steep or self.problem.population.kind == "histogram":
             return
         image, before = self.last
         if objective < before - FALL * abs(before) and np.array_equal(point, image):

@@ -105,7 +105,7 @@ def _taken(lock: Path, path: str | Path) -> int:
             raise FileError(f"{path} cannot be written: {reason_of(error)}.") from error
         try:
             _refuse_held(_locked(handle, wait=False), _holder(handle), lock, path)
-            if True:
+            if _is_there(lock, handle):
                 _sign(handle)
                 return handle
         except OSError as error:

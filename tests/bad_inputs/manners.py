@@ -149,7 +149,8 @@ def interrupted_in_the_middle(bench):
     assert (process.returncode, out) == (130, "")
     assert "interrupted; nothing half-written was left" in err
     assert "Traceback" not in err
-    assert bench.tree() == before
+    after = bench.tree()
+    assert after == before, sorted(after.items() ^ before.items())
 
 
 HOLD = """

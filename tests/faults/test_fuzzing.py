@@ -4,6 +4,7 @@ Each starts from a valid file and damages its bytes, or the values of its docume
 documents are sealed again, so that the damage reaches what is behind the seal.
 """
 
+import contextlib
 import json
 import time
 
@@ -140,6 +141,19 @@ def test_the_undamaged_files_are_read(name, tmp_path):
     (tmp_path / file).write_bytes(content)
     for read in readers[:1]:
         assert read(tmp_path / file) is not None
+
+
+@pytest.mark.parametrize("label", [None, 1.5, [1], {}, True, 3], ids=str)
+def test_a_label_that_is_no_name_is_refused(label, tmp_path):
+    """Found by damage: a record without a label was a Python error."""
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(json_lines({**SET, "label": label}, {**SET, "item": "q2", "label": "yes"}))
+    with contextlib.suppress(IrtkitError):
+        assert set(read_finetuning_set(path).label_set) == {str(label), "yes"}
+    rest = {name: value for name, value in SET.items() if name != "label"}
+    path.write_bytes(json_lines(rest, {**SET, "item": "q2", "label": "yes"}))
+    with pytest.raises(ScaleError, match=r"s\.jsonl: 1 example without a label.*number 1"):
+        read_finetuning_set(path)
 
 
 @examples(25)

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import irtkit.io.locks
 from irtkit.cli import run
 from irtkit.cli.outputs import hold
 from irtkit.errors import FileError
@@ -247,3 +248,19 @@ def test_an_output_that_appeared_meanwhile_is_not_replaced(tmp_path, monkeypatch
     assert "exists" in capsys.readouterr().err
     assert target.read_text() == "theirs"
     assert hidden(tmp_path) == []
+
+
+def test_a_lock_that_its_holder_removes_meanwhile_is_made_anew(tmp_path, monkeypatch):
+    """Between opening the lock and locking it, its holder may end: a lock without a name."""
+    plain, calls = irtkit.io.locks._locked, []
+
+    def late(handle, *, wait):
+        calls.append(handle)
+        if len(calls) == 1:
+            lock_of(tmp_path / "a").unlink()
+        return plain(handle, wait=wait)
+
+    monkeypatch.setattr(irtkit.io.locks, "_locked", late)
+    with claimed(tmp_path / "a"):
+        assert len(calls) == 2
+        assert hidden(tmp_path) == [".a.lock"]

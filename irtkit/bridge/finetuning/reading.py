@@ -21,6 +21,7 @@ from irtkit.io.files import read_bytes
 from irtkit.io.tables import read_table, records
 
 CLASS = re.compile(r"^ +'(\d+)': (\".*\")$", re.MULTILINE)
+NAMES = (str, int, np.integer)  # kinds of labels
 LINES = (".jsonl", ".jsonlines", ".ndjson")
 KEPT = ("weight", "difficulty", "discrimination")
 
@@ -103,7 +104,15 @@ def _table(path: Path) -> pd.DataFrame:
 def _examples(name: str, table: pd.DataFrame, labels: Sequence[str] | None) -> FinetuningSet:
     """Make examples of a table whose labels are names, or places in the label set."""
     if "label" in table:
+        bare = [n for n, label in enumerate(table["label"], 1) if not isinstance(label, NAMES)]
+        if bare:
+            raise ScaleError(
+                f"{count(len(bare), 'example')} without a label that is a text or a number, such "
+                f"as number {bare[0]}. Give each its label."
+            )
         places = _places(table["label"].tolist())
+        if places is None:
+            table = table.assign(label=table["label"].map(str))
         if places is not None and labels is not None and not set(map(str, places)) <= set(labels):
             if not all(0 <= place < len(labels) for place in places):
                 raise ScaleError(f"Labels are places in {listing(labels, 12)}, and some are not.")
