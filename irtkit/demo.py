@@ -11,19 +11,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from irtkit import terminal
+from irtkit import storage, terminal
 from irtkit.bridge.finetuning import finetuning_set, write_finetuning_set
 from irtkit.datasets import load_dataset, load_items, load_truth
 from irtkit.diagnostics.effort import low_effort
 from irtkit.errors import FileError
 from irtkit.io import read_scale, write_scale, write_table
 from irtkit.models import TwoPL
+from irtkit.norms import percentile_words
 from irtkit.responses import Responses
 from irtkit.scale import EvaluationScale, build_scale, scale_score
 from irtkit.screening import Screening, preset, screen
 
 DATA = "crowd_nli"
 SEED = 20161101
+INTERVAL = ("percentile_low", "percentile_high")
 MARK = "made-by-irtkit-demo.txt"
 
 
@@ -62,12 +64,24 @@ def run_demo(folder: Path) -> None:
     _compare_with_planted(screenings)
     _look_for_spammers(responses)
     _score_models(scales, items, folder)
+    write_table(_answers(responses), folder / "answers.csv")
     topic, scale = next(iter(scales.items()))
     examples = finetuning_set(scale, items, target="crowd")
     write_finetuning_set(examples, folder / f"{topic}-finetuning", data_format="jsonl")
     terminal.say(
         f"\nExported the {len(examples.rows)} items of '{topic}' with the crowd's label "
-        f"distributions. Everything is in {folder}/"
+        f"distributions. Everything is in {folder}/; to see it, run\n"
+        f"irtkit report {folder} -o {folder.name}.html"
+    )
+
+
+def _answers(responses: Responses) -> pd.DataFrame:
+    """One row a worker, one column an item, the label that was given."""
+    assert responses.labels is not None
+    codes = storage.dense(responses.labels)  # (P, I)
+    labels = np.array([*responses.label_set, ""], dtype=object)[codes]  # -1, missing, is the last
+    return pd.DataFrame(
+        labels, index=pd.Index(responses.persons, name="person"), columns=list(responses.items)
     )
 
 
@@ -151,8 +165,10 @@ def _score_models(scales: dict[str, EvaluationScale], items: pd.DataFrame, folde
         table = scale_score(_models(scale, items), scale).table()
         write_table(table, folder / f"{topic}.scores.csv")
         shown[topic] = {
-            str(name): f"{row['percentile']:.1f} ({row['percentile_low']:.1f} to "
-            f"{min(row['percentile_high'], 99.9):.1f}){' *' if row['at_ceiling'] else ''}"
+            str(name): "{} ({} to {})".format(
+                *(percentile_words(row[end]) for end in ("percentile", *INTERVAL))
+            )
+            + (" *" if row["at_ceiling"] else "")
             for name, row in table.iterrows()
         }
     terminal.show_table(

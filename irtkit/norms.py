@@ -19,6 +19,7 @@ from irtkit.latent import Latent
 from irtkit.scoring import Scores
 
 NORM_POINTS = 1000
+HIGHEST = 99.9  # percentile that is told as a number
 DECIMALS = 6  # EAPs equal to so many decimals are ties, on any machine
 
 
@@ -63,6 +64,18 @@ class Percentiles:
         return pd.DataFrame(
             {name: getattr(self, name) for name in names}, index=pd.Index(persons, name="person")
         )
+
+
+def percentile_words(value: float, decimals: int = 1) -> str:
+    """Write a percentile of the model, which is never 0 or 100; a dash where it is unknown."""
+    if np.isnan(value):
+        return "\N{EN DASH}"
+    if value > HIGHEST:
+        return f"> {HIGHEST}"
+    if value < 100.0 - HIGHEST:
+        return f"< {100.0 - HIGHEST:.1f}"
+    written = f"{value:.{decimals}f}"
+    return f"{value:.1f}" if written in ("0", "100") else written
 
 
 def norms_of(scores: Scores, weights: FloatArray) -> Norms:

@@ -24,8 +24,10 @@ from rich.table import Table
 from rich.text import Text
 
 from irtkit.errors import visible
+from irtkit.norms import percentile_words
 
 MOST_ROWS = 40
+PERCENTILES = ("percentile", "percentile_low", "percentile_high")
 QUIET = "irtkit.quiet"  # in the `meta` of the command that runs
 WIDE = 6  # columns beyond which long ids are cut rather than folded
 PIPE_WIDTH = 160  # columns, where the output is no terminal
@@ -137,7 +139,8 @@ def _header(name: object) -> str:
 
 def _longest(values: pd.Series, header: str) -> int:
     """Count the characters of the longest number, or word of the header."""
-    return max(len(word) for word in (*header.split(), *map(cell, values)))
+    cells = (_shown(str(values.name), value) for value in values)
+    return max(len(word) for word in (*header.split(), *cells))
 
 
 def _table(flat: pd.DataFrame, title: str) -> Table:
@@ -149,8 +152,14 @@ def _table(flat: pd.DataFrame, title: str) -> Table:
         least = _longest(flat[name], _header(name)) if numeric else 12  # numbers are never cut
         table.add_column(Text(visible(_header(name))), justify=side, overflow=how, min_width=least)
     for row in flat.itertuples(index=False):
-        table.add_row(*(Text(cell(value)) for value in row))
+        cells = (_shown(str(name), value) for name, value in zip(flat.columns, row, strict=True))
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _shown(name: str, value: Any) -> str:
+    """Write a value of a column; percentiles of the model are never 0 or 100."""
+    return percentile_words(value) if name in PERCENTILES else cell(value)
 
 
 def cell(value: Any) -> str:

@@ -13,6 +13,7 @@ from irtkit.errors import PredictionError, ScaleError
 from irtkit.estimation import calibrate
 from irtkit.estimation.record import calibration_document, calibration_from
 from irtkit.models import MODELS, OnePL, Rasch, TwoPL
+from irtkit.norms import percentile_words
 from irtkit.responses import Responses
 from irtkit.scale import build_scale, scale_document, scale_from, scale_score
 from irtkit.screening import ItemStates, preset, screen
@@ -250,3 +251,20 @@ def test_draws_of_the_items_widen_intervals_and_leave_the_place_among_the_norms(
         assert drawn["theta"] != plain["theta"]
         for name in ("percentile_empirical", "percentile_midrank"):
             assert drawn[name] == plain[name]
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "words"),
+    [
+        (100.0, 1, "> 99.9"),
+        (0.0, 1, "< 0.1"),
+        (99.87, 1, "99.9"),
+        (50.04, 1, "50.0"),
+        (50.04, 0, "50"),
+        (99.7, 0, "99.7"),
+        (0.3, 0, "0.3"),
+        (float("nan"), 1, "\N{EN DASH}"),
+    ],
+)
+def test_a_percentile_is_never_0_or_100_in_words(value, decimals, words):
+    assert percentile_words(value, decimals) == words

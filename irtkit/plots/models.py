@@ -10,6 +10,7 @@ import pandas as pd
 
 from irtkit.arrays import FloatArray
 from irtkit.errors import ModelError, listing, nearest, shown
+from irtkit.norms import percentile_words
 from irtkit.plots.style import (
     ABOVE,
     FAINT,
@@ -68,7 +69,8 @@ def leaderboard(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         at: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center_baseline"}
         write(ax, 1.02, -1.0, "percentile", color=MUTED, **at)
         for row, (middle, low, high) in enumerate(ends):
-            write(ax, 1.02, row, f"{middle:.0f} ({low:.0f} to {high:.0f})", **at)
+            words = [percentile_words(end, 0) for end in (middle, low, high)]
+            write(ax, 1.02, row, "{} ({} to {})".format(*words), **at)
     return ax
 
 

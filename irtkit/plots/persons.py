@@ -12,6 +12,7 @@ from irtkit.arrays import FloatArray
 from irtkit.errors import ModelError
 from irtkit.estimation.calibration import Calibration
 from irtkit.latent import Latent
+from irtkit.norms import percentile_words
 from irtkit.plots.style import (
     ABOVE,
     FAINT,
@@ -279,10 +280,9 @@ def percentile_curve(
             handles += ax.plot(
                 x, y, marker=looks.marker, markersize=8, color=looks.colour, linestyle="none"
             )
-            labels.append(
-                f"{named(name)}: {y:.0f} ({row['percentile_low']:.0f} to "
-                f"{row['percentile_high']:.0f})"
-            )
+            ends = (y, row["percentile_low"], row["percentile_high"])
+            words = [percentile_words(end, 0) for end in ends]
+            labels.append("{}: {} ({} to {})".format(named(name), *words))
     ax.set_ylim(-2, 102)
     explained(ax, handles, labels, loc="lower right")
     x_label = ability_label(scale.calibration)

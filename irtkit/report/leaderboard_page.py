@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from irtkit.errors import count
+from irtkit.norms import percentile_words
 from irtkit.report.page import (
     Column,
     Section,
@@ -21,6 +22,7 @@ from irtkit.report.page import (
     paragraph,
     table,
 )
+from irtkit.report.wording import p_value
 from irtkit.scale import EvaluationScale
 
 Form = Callable[[float], str]
@@ -124,8 +126,10 @@ def _models(standings: pd.DataFrame) -> list[Element]:
         _range(shown, "rank", "Ranks", "{:.0f}".format, "95%, for all models at once"),
         _number(shown["theta"], "Ability", text, "theta, posterior mean"),
         _range(shown, "theta", "Interval", text, "95%"),
-        _number(shown["percentile"], "Percentile", percent, "In the calibrating population"),
-        _range(shown, "percentile", "Interval", percent, "95%"),
+        _number(
+            shown["percentile"], "Percentile", percentile_words, "In the calibrating population"
+        ),
+        _range(shown, "percentile", "Interval", percentile_words, "95%"),
         _accuracy(shown),
         _number(shown["n_answered"], "Answered", "{:,.0f}".format, "Items of the scale"),
         _number(shown["lz"], "lz", text, "Person fit; below -3 the answers are unexpected"),
@@ -254,18 +258,6 @@ def _caption(words: str, n_shown: int, n_all: int) -> str:
     if n_shown == n_all:
         return words
     return f"{words} The first {n_shown:,} of {n_all:,}; the tables written beside hold all."
-
-
-def percent(value: float) -> str:
-    """Write a percentile; it is never 0 or 100."""
-    if value > 99.9:
-        return ">99.9"
-    return "<0.1" if value < 0.1 else f"{value:.1f}"
-
-
-def p_value(value: float) -> str:
-    """Write a p-value to three decimals."""
-    return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
 def _points(value: float) -> str:

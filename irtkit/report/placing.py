@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from irtkit.errors import count
+from irtkit.norms import percentile_words
 from irtkit.report.page import Column, paragraph, table
 from irtkit.report.parts import Part
 from irtkit.report.summary import Measures
-from irtkit.report.wording import UNKNOWN, number, percentile, share
+from irtkit.report.wording import UNKNOWN, number, share
 
 NORM_POINTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 MOST_MODELS = 1000
@@ -45,10 +46,16 @@ def norm_table(part: Part, found: Measures) -> list[Element]:
         Column("Answers", ["All right", "All wrong"]),
         _column(rows, "theta", "Ability", number, "theta, posterior mean"),
         _span(rows, "theta", "95% interval", number),
-        _column(rows, "percentile", "Percentile", percentile, "In the population, by the model"),
-        _span(rows, "percentile", "95% interval", percentile),
         _column(
-            rows, "percentile_empirical", "Below", percentile, "Per cent of the persons below"
+            rows, "percentile", "Percentile", percentile_words, "In the population, by the model"
+        ),
+        _span(rows, "percentile", "95% interval", percentile_words),
+        _column(
+            rows,
+            "percentile_empirical",
+            "Below",
+            percentile_words,
+            "Per cent of the persons below",
         ),
     ]
     n = part.scale.norms.n_persons
@@ -78,8 +85,8 @@ def model_table(part: Part) -> list[Element]:
     ]
     if "percentile" in shown:
         columns += [
-            _column(shown, "percentile", "Percentile", percentile, "In the population"),
-            _span(shown, "percentile", "95% interval", percentile),
+            _column(shown, "percentile", "Percentile", percentile_words, "In the population"),
+            _span(shown, "percentile", "95% interval", percentile_words),
         ]
     if "accuracy" in shown:
         columns.append(

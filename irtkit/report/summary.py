@@ -10,11 +10,12 @@ import pandas as pd
 
 from irtkit.errors import count
 from irtkit.estimation.calibration import OK
+from irtkit.norms import HIGHEST, percentile_words
 from irtkit.report.flags import dependent, misfitting
 from irtkit.report.page import bullets, element, folded, paragraph
 from irtkit.report.parts import Part
 from irtkit.report.story import reliability_before
-from irtkit.report.wording import MODELS, UNKNOWN, number, percentile, several, share
+from irtkit.report.wording import MODELS, UNKNOWN, number, several, share
 from irtkit.scale import ScaleScores
 from irtkit.scoring import Reliability, Scores, reliability, test_information
 
@@ -22,7 +23,6 @@ FEW_PERSONS = 250
 LOW_RELIABILITY = 0.7
 MUCH_CEILING = 5.0  # per cent of the population at the highest ability that can be measured
 GOOD_ERROR = 0.5  # standard error, in units of theta
-HIGHEST = 99.9  # percentile that can be told
 REACH = 3.0  # standard deviations from the mean within which a test is looked at
 
 
@@ -102,9 +102,9 @@ def _best(row: pd.Series) -> str:
             "reaches the top of the scale."
         )
     return (
-        f"Who answers everything right stands at percentile {percentile(row['percentile'])} "
-        f"(95% interval {percentile(row['percentile_low'])} to "
-        f"{percentile(row['percentile_high'])}): the scale cannot tell abler ones apart."
+        f"Who answers everything right stands at percentile {percentile_words(row['percentile'])} "
+        f"(95% interval {percentile_words(row['percentile_low'])} to "
+        f"{percentile_words(row['percentile_high'])}): the scale cannot tell abler ones apart."
     )
 
 
@@ -123,7 +123,9 @@ def _facts(part: Part, found: Measures) -> Element:
     ]
     if found.ends is not None:
         row = found.ends.table().iloc[0]
-        facts.append(("All right", f"{percentile(row['percentile'])}", "percentile: the ceiling"))
+        facts.append(
+            ("All right", f"{percentile_words(row['percentile'])}", "percentile: the ceiling")
+        )
     made = element("dl", {"class": "facts"})
     for name, value, more in facts:
         small = element("small", more)

@@ -65,15 +65,6 @@ def p_value(value: float) -> str:
     return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def percentile(value: float) -> str:
-    """Write a percentile, which is never 0 or 100."""
-    if math.isnan(value):
-        return UNKNOWN
-    if value > 99.9:
-        return "> 99.9"
-    return "< 0.1" if value < 0.1 else f"{value:.1f}"
-
-
 def several(words: Sequence[str], most: int = 5) -> str:
     """Join words to a list in a sentence, the first few of many."""
     if len(words) > most:

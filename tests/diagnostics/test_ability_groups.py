@@ -310,7 +310,8 @@ def test_items_of_different_sizes_may_stand_together():
     parameters = np.array([[1.0, 0.2, np.nan], [1.0, 0.3, -0.2]])
     codes = np.random.default_rng(1).integers(0, [2, 3], (100, 2)).astype(np.int8)
     responses = Responses(codes, tuple(map(str, range(100))), ("i1", "i2"), ("a", "b", "c"))
-    curves = item_curves(responses, given(assignment, parameters), n_groups=4)
+    calibration = replace(given(assignment, parameters), categories=responses.categories)
+    curves = item_curves(responses, calibration, n_groups=4)
     assert curves.groupby("item")["category"].agg(set).to_dict() == {
         "i1": {"a", "b"},
         "i2": {"a", "b", "c"},

@@ -113,6 +113,7 @@ def folder_of_files(folder, version):
     write_folder_atomically(folder / "set", files, overwrite=True)
 
 
+PARQUET = (Writer("parquet", lambda f, v: write_table(table(v), f / "scores.parquet")),)
 WRITERS = (
     Writer("bytes", lambda f, v: write_atomically(f / "a", b"ab"[v : v + 1] * 1000)),
     Writer("json", lambda f, v: write_json({"cell": v}, f / "cell.json")),
@@ -120,8 +121,8 @@ WRITERS = (
     Writer("calibration", lambda f, v: write_calibration(calibration(v), f / "c.json")),
     Writer("scale", lambda f, v: write_scale(scale(v), f / "s.json"), between=("s.json.bak",)),
     Writer("scores", lambda f, v: write_table(table(v), f / "scores.csv")),
-    Writer("parquet", lambda f, v: write_table(table(v), f / "scores.parquet")),
     Writer("tables", lambda f, v: write_tables({"t": table(v)}, f / "out", overwrite=True)),
+    *(PARQUET if importlib.util.find_spec("pyarrow") else ()),
     Writer("folder", folder_of_files),
     Writer("checkpoint", lambda f, v: write_checkpoint(state(v), f / "state.json")),
     Writer("training checkpoint", training_checkpoint, newest_checkpoint),

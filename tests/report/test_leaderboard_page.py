@@ -13,7 +13,7 @@ from irtkit.bridge.ranking.leaderboard import leaderboard
 from irtkit.bridge.ranking.paired import paired_comparison
 from irtkit.estimation import MML, Priors
 from irtkit.models import TwoPL
-from irtkit.report.leaderboard_page import leaderboard_page, p_value, percent
+from irtkit.report.leaderboard_page import leaderboard_page
 from irtkit.report.page import Column, Section, element, page, paragraph, table
 from irtkit.scale import build_scale
 from irtkit.screening import preset, screen
@@ -171,17 +171,3 @@ def test_element_keeps_texts_and_elements_in_order():
     made = element("p", "a", element("b", "c"), "d", {"class": "e"}, "<f>")
     text = page("t", [Section("", [made])])
     assert '<p class="e">a<b>c</b>d&lt;f&gt;</p>' in text
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(100.0, ">99.9"), (0.0, "<0.1"), (99.87, "99.9"), (50.04, "50.0")]
-)
-def test_percentile_is_never_0_or_100(value, words):
-    assert percent(value) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(0.0, "<.001"), (0.0314, ".031"), (1.0, "1.000"), (0.0011, ".001")]
-)
-def test_p_is_written_to_three_decimals(value, words):
-    assert p_value(value) == words
