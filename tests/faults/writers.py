@@ -1,5 +1,6 @@
 """Everything of irtkit that writes, each able to write an old and a new version of a thing."""
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
