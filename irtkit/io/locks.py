@@ -41,16 +41,13 @@ def claimed(path: str | Path) -> Iterator[None]:
         If another process holds it; the message names process and machine.
     """
     lock = lock_of(path)
-    handle = _taken(lock, path)
+    held: list[int] = []
     try:
+        _take(lock, path, held)
         yield
-    finally:
-        if os.name == "posix":  # while it is held, so that nobody's new lock is removed
-            _removed(lock)
-            os.close(handle)
-        else:  # pragma: no cover
-            os.close(handle)
-            _removed(lock)
+    finally:  # also if interrupted while it is taken
+        for handle in held:
+            _release(lock, handle)
 
 
 def lock_of(path: str | Path) -> Path:
@@ -96,24 +93,33 @@ def _locked(handle: int, *, wait: bool) -> bool | None:
     return True
 
 
-def _taken(lock: Path, path: str | Path) -> int:
-    """Lock the file, say in it who holds it, and return its handle."""
+def _take(lock: Path, path: str | Path, held: list[int]) -> None:
+    """Lock the file, say in it who holds it, and note its handle from when it is open."""
     while True:
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            held[:] = [os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)]
+            _refuse_held(_locked(held[0], wait=False), _holder(held[0]), lock, path)
+            if _is_there(lock, held[0]):
+                _sign(held[0])
+                return
         except OSError as error:
-            raise FileError(f"{path} cannot be written: {reason_of(error)}.") from error
-        try:
-            _refuse_held(_locked(handle, wait=False), _holder(handle), lock, path)
-            if _is_there(lock, handle):
-                _sign(handle)
-                return handle
-        except OSError as error:
-            os.close(handle)
+            while held:  # it is another's, or none
+                os.close(held.pop())
             if isinstance(error, FileError):
                 raise
             raise FileError(f"{path} cannot be written: {reason_of(error)}.") from error
-        os.close(handle)  # its holder removed it just now: try again
+        os.close(held.pop())  # its holder removed it just now: try again
+
+
+def _release(lock: Path, handle: int) -> None:
+    """Remove the lock while it is held, so that nobody's new one is removed."""
+    if os.name == "posix":
+        if _locked(handle, wait=False) is not False:
+            _removed(lock)
+        os.close(handle)
+    else:  # pragma: no cover
+        os.close(handle)
+        _removed(lock)
 
 
 def _refuse_held(
