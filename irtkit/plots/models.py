@@ -13,7 +13,6 @@ from irtkit.errors import ModelError, listing, nearest, shown
 from irtkit.norms import percentile_words
 from irtkit.plots.style import (
     ABOVE,
-    FAINT,
     INK,
     MOST_SERIES,
     MUTED,
@@ -96,7 +95,7 @@ def finetuning_curve(
     measure : str
         "percentile", "theta" or "accuracy": the columns drawn.
     controls : DataFrame, optional
-        Columns scale, label and the measure: what always this label scores, as level lines.
+        Columns scale, label and the measure: what always one label scores, as level lines.
     ax : Axes, optional
 
     Notes
@@ -139,7 +138,11 @@ def finetuning_curve(
         )
     ax.update_datalim(rows[["training_size", measure]].to_numpy(dtype=float))
     if controls is not None:
-        _level_lines(ax, controls[controls["scale"].astype(str) == name], measure)
+        for level in controls.loc[controls["scale"].astype(str) == name, measure].astype(float):
+            control = ax.axhline(
+                level, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0
+            )
+        handles, methods = [*handles, control], [*methods, "always one label"]
     ax.margins(x=0.08)
     ax.autoscale_view()
     _mark_sizes(ax, np.unique(rows["training_size"].to_numpy(dtype=float)))
@@ -148,15 +151,6 @@ def finetuning_curve(
     explained(ax, handles, methods, title="Method", handlelength=3.0)
     x, y = "Training examples", f"{MEASURES[measure]}, with 95% interval"
     return dressed(ax, x=x, y=y, title=named(name, 40))
-
-
-def _level_lines(ax: Axes, rows: pd.DataFrame, measure: str) -> None:
-    """Draw what always one label scores, and write the label at the right."""
-    right = ax.get_yaxis_transform()
-    for label, level in zip(rows["label"], rows[measure].astype(float), strict=True):
-        ax.axhline(level, color=FAINT, linewidth=0.8, zorder=0)
-        words = f"always {named(str(label), 20)}"
-        write(ax, 1.0, level, words, color=MUTED, transform=right, ha="right", va="bottom")
 
 
 def _mark_sizes(ax: Axes, sizes: FloatArray) -> None:

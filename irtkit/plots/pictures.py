@@ -24,6 +24,7 @@ Name = TypeVar("Name")
 
 MOST_PANELS = 24
 PANEL_WIDTH, PANEL_HEIGHT = 2.6, 2.3  # inches
+LEGEND_COLUMNS, LEGEND_ROW = 3, 0.24  # inches
 KINDS = ("png", "svg", "pdf")
 NO_DATE: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -79,28 +80,36 @@ def facets(
 
 def _label_once(figure: Figure, panels: Sequence[Axes]) -> None:
     """Move what all panels say alike to the figure."""
+    above = _legend_once(figure, panels) / figure.get_figheight()
     looks: dict[str, Any] = {"fontsize": TEXT, "parse_math": False}
-    for read, clear, put in (
-        ("get_xlabel", "set_xlabel", figure.supxlabel),
-        ("get_ylabel", "set_ylabel", figure.supylabel),
+    for read, clear, put, place in (
+        ("get_xlabel", "set_xlabel", figure.supxlabel, {}),
+        ("get_ylabel", "set_ylabel", figure.supylabel, {"y": 0.5 - 0.5 * above}),
     ):
         texts = {getattr(panel, read)() for panel in panels}
         if len(texts) == 1:
-            put(texts.pop(), **looks)
+            put(texts.pop(), **looks, **place)
             for panel in panels:
                 getattr(panel, clear)("")
+
+
+def _legend_once(figure: Figure, panels: Sequence[Axes]) -> float:
+    """Move a legend that all panels share above them, and return its height in inches."""
     legends = [panel.get_legend() for panel in panels]
     words = {tuple(t.get_text() for t in own.get_texts()) for own in legends if own is not None}
     if len(words) != 1 or None in legends:
-        return
+        return 0.0
+    names = words.pop()
+    height = LEGEND_ROW * -(-len(names) // LEGEND_COLUMNS)
+    figure.set_figheight(figure.get_figheight() + height - LEGEND_ROW)
     first = legends[0]
     assert first is not None
     handles: list[Any] = list(first.legend_handles)
     shared = figure.legend(
         handles,
-        words.pop(),
+        names,
         loc="outside upper left",
-        ncols=3,
+        ncols=LEGEND_COLUMNS,
         frameon=False,
         fontsize=SMALL,
     )
@@ -109,6 +118,7 @@ def _label_once(figure: Figure, panels: Sequence[Axes]) -> None:
     for own in legends:
         if own is not None:
             own.remove()
+    return height
 
 
 def picture(drawn: Axes | Figure, kind: str = "png", *, dots: int = 150) -> bytes:

@@ -111,7 +111,8 @@ def words(row: Any) -> str:
     """Name a treatment: a row, or an object, with training, target, loss, balanced."""
     if row.training == "none":
         return "none"
-    arm = f"{row.target}, {str(row.loss).replace('_', ' ')}"
+    loss = "squared error" if row.loss == "mse" else str(row.loss).replace("_", "-")
+    arm = f"{row.target}, {loss}"
     names = {
         "scales": arm,
         "random": "other corpus, few",
