@@ -14,7 +14,7 @@ from irtkit.report.completion import ends, person_scores
 from irtkit.report.flags import marks
 from irtkit.report.item_table import item_table
 from irtkit.report.methods import methods, versions
-from irtkit.report.page import Column, Section, bullets, element, page, paragraph, table
+from irtkit.report.page import Column, Section, bullets, element, folded, page, paragraph, table
 from irtkit.report.parts import Part, Source
 from irtkit.report.placing import model_table, norm_table, reliability_words
 from irtkit.report.story import story
@@ -66,17 +66,21 @@ def scale_page(
 
 
 def _contents(groups: Mapping[str, Sequence[Section]], last: Section) -> Element:
-    """Links to all sections, a line for each part."""
+    """Links to all sections; those of several parts are folded under the part's name."""
     made = element("nav", {"aria-label": "Contents"})
-    for number, (name, sections) in enumerate(groups.items(), 1):
-        links = element("ul", *([element("li", element("strong", name))] if name else []))
-        end = [last] if number == len(groups) else []
-        for section in (*sections, *end):
-            words = section.title.removesuffix(f": {name}") if name else section.title
-            link = element("a", {"href": f"#{section.anchor}"}, words)
-            links.append(element("li", link))
-        made.append(links)
+    for name, sections in groups.items():
+        links = element("ul", *(_link(section, name) for section in sections))
+        made.append(folded(name, links) if name else links)
+    if "" in groups:
+        made[0].append(_link(last, ""))
+    else:
+        made.append(element("ul", _link(last, "")))
     return made
+
+
+def _link(section: Section, name: str) -> Element:
+    words = section.title.removesuffix(f": {name}") if name else section.title
+    return element("li", element("a", {"href": f"#{section.anchor}"}, words))
 
 
 def _part(part: Part, prefix: str, *, alone: bool) -> list[Section]:
