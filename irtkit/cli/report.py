@@ -72,4 +72,4 @@ def report_command(
         terminal.show_json({"output": output, "bytes": size, "notes": notes})
         return
     terminal.tell_notes(notes)
-    terminal.say(f"page written to {output} ({size / 2**20:.1f} MB)")
+    terminal.say(f"page written to {output} ({size / 2**20:.2g} MB)")

@@ -106,7 +106,7 @@ def newest_checkpoint(folder):
     if found is None:
         return None
     path, record = found
-    return record, {each.name: each.read_bytes() for each in path.glob("[!r]*")}
+    return record, {each.name: each.read_bytes() for each in path.glob("[!r.]*")}
 
 
 def folder_of_files(folder, version):
