@@ -63,7 +63,8 @@ def main(name, folder, kills, seed):
         leftovers += any(path.name.startswith(".") for path in folder.iterdir())
         if not whole(writer, folder, versions):
             sys.exit(f"torn: {visible(folder, writer)}")
-    writer.write(folder, 1)
+    for version in (1, 0):
+        writer.write(folder, version)
     left = [path.name for path in folder.rglob(".*")]
     print(hit, leftovers, len(left))
 

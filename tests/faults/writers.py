@@ -11,7 +11,7 @@ import pandas as pd
 
 from irtkit.bridge.finetuning.examples import FinetuningSet
 from irtkit.bridge.finetuning.files import write_finetuning_set
-from irtkit.bridge.training.checkpoints import claim, newest, seal
+from irtkit.bridge.training.checkpoints import claim, keep_only, newest, seal
 from irtkit.errors import FileError
 from irtkit.estimation import MML, calibrate
 from irtkit.io import (
@@ -87,10 +87,13 @@ def examples(version):
 
 
 def training_checkpoint(folder, version):
-    """Claim a folder for a run, fill a checkpoint as a trainer does, and seal it."""
+    """Claim a folder for a run, fill and seal the next checkpoint as a trainer does."""
     run = folder / "run"
     claim(run, {"seed": 1})
     checkpoint = run / f"checkpoint-{version + 1}"
+    found = newest(run)
+    if found is not None and found[0] == checkpoint:
+        return  # a run goes on from it
     try:
         checkpoint.mkdir(exist_ok=True)
     except OSError as error:
@@ -98,6 +101,7 @@ def training_checkpoint(folder, version):
     for name in ("weights.safetensors", "optimizer.pt"):
         (checkpoint / name).write_bytes(f"{name} {version}".encode() * 20)
     seal(checkpoint, {"step": version + 1})
+    keep_only(run, checkpoint)
 
 
 def newest_checkpoint(folder):

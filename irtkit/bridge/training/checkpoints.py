@@ -71,7 +71,11 @@ def seal(checkpoint: Path, record: Mapping[str, Any], only: str | None = None) -
         If it cannot be written; the checkpoint does not count then.
     """
     try:
-        paths = [path for path in sorted(checkpoint.iterdir()) if path.name != RECORD]
+        paths = [
+            path
+            for path in sorted(checkpoint.iterdir())
+            if path.name != RECORD and not path.name.startswith(".")  # left by a killed process
+        ]
         kept = [path for path in paths if only in (None, path.name)]
         sizes = {}
         for path in kept:
