@@ -87,13 +87,10 @@ def examples(version):
 
 
 def training_checkpoint(folder, version):
-    """Claim a folder for a run, fill and seal the next checkpoint as a trainer does."""
+    """Claim a folder for a run, fill a checkpoint as a trainer does, and seal it."""
     run = folder / "run"
     claim(run, {"seed": 1})
     checkpoint = run / f"checkpoint-{version + 1}"
-    found = newest(run)
-    if found is not None and found[0] == checkpoint:
-        return  # a run goes on from it
     try:
         checkpoint.mkdir(exist_ok=True)
     except OSError as error:
@@ -101,7 +98,15 @@ def training_checkpoint(folder, version):
     for name in ("weights.safetensors", "optimizer.pt"):
         (checkpoint / name).write_bytes(f"{name} {version}".encode() * 20)
     seal(checkpoint, {"step": version + 1})
-    keep_only(run, checkpoint)
+
+
+def only_training_checkpoint(folder, version):
+    """Go on from the newest checkpoint: make the other one, and drop the old."""
+    checkpoint = folder / "run" / f"checkpoint-{version + 1}"
+    found = newest(folder / "run")
+    if found is None or found[0] != checkpoint:
+        training_checkpoint(folder, version)
+        keep_only(folder / "run", checkpoint)
 
 
 def newest_checkpoint(folder):
@@ -130,7 +135,7 @@ WRITERS = (
     *(PARQUET if importlib.util.find_spec("pyarrow") else ()),
     Writer("folder", folder_of_files),
     Writer("checkpoint", lambda f, v: write_checkpoint(state(v), f / "state.json")),
-    Writer("training checkpoint", training_checkpoint, newest_checkpoint),
+    Writer("training checkpoint", only_training_checkpoint, newest_checkpoint),
     Writer(
         "fine-tuning set",
         lambda f, v: write_finetuning_set(
