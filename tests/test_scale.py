@@ -18,6 +18,7 @@ from irtkit.responses import Responses
 from irtkit.scale import build_scale, scale_document, scale_from, scale_score
 from irtkit.screening import ItemStates, preset, screen
 from irtkit.simulate import simulate
+from tests.bad_inputs.scales_made import changed
 
 
 @pytest.fixture(scope="module")
@@ -161,16 +162,7 @@ def test_scale_from_codes_has_no_label_distribution_and_takes_no_labels():
 
 
 def change(document, path, value):
-    changed = copy.deepcopy(document)
-    *parents, last = path
-    place = changed
-    for step in parents:
-        place = place[step]
-    if value is ...:
-        del place[last]
-    else:
-        place[last] = value
-    return changed
+    return changed(copy.deepcopy(document), path, value)
 
 
 REFUSED = [

@@ -11,30 +11,14 @@ from irtkit.bridge.predictions import read_predictions
 from irtkit.coding import Coding
 from irtkit.errors import PredictionError
 from irtkit.io import TextFormat
-from irtkit.models import TwoPL
-from irtkit.responses import Responses
-from irtkit.scale import build_scale, scale_score
-from irtkit.screening import ItemStates, screen
-from irtkit.simulate import simulate
-
-LABELS = ("no", "perhaps", "yes")
-GOLD = {"i1": "yes", "i2": "no", "i3": "yes", "i4": "perhaps", "i5": "no", "i6": "yes"}
-WRONG = {"yes": "no", "no": "perhaps", "perhaps": "yes"}
+from irtkit.scale import scale_score
+from tests.bad_inputs.scales_made import GOLD, LABELS, WRONG, six_scale
 
 
 @pytest.fixture(scope="module")
 def scale():
     """Six items with a key in three labels."""
-    made = simulate(TwoPL(), n_persons=400, n_items=6, seed=6).responses
-    right = made.dense()
-    words = [
-        GOLD[item] if right[row, place] else WRONG[GOLD[item]]
-        for row in range(made.n_persons)
-        for place, item in enumerate(GOLD)
-    ]
-    persons = [person for person in made.persons for _ in GOLD]
-    answers = Responses.from_triples(persons, list(GOLD) * made.n_persons, words, key=GOLD)
-    return build_scale(screen(answers, TwoPL(), (ItemStates(),)), name="six")
+    return six_scale()
 
 
 def file(folder: Path, content, name="model.csv") -> Path:
